@@ -1,0 +1,72 @@
+# Opsrelay. `make help` lists what can be made.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Tools are Go programs at a fixed version: nothing is installed.
+GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
+GOLANGCI  := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# The race detector needs a C compiler; without one the tests run without it.
+RACE := $(if $(shell command -v gcc cc),-race)
+
+# PKG and RUN narrow `make test`: make test PKG=./events RUN=TestDecode
+PKG ?= ./...
+RUN ?=
+
+# COUNT shows the packages that go compiles as a number, and all else as it is.
+COUNT := awk '/^[^ :]+$$/ {printf "\r  %d packages compiled", ++n; fflush(); next} {print} END {if (n) print ""}'
+
+.PHONY: help
+help: ## List what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z\/_-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: bin/opsrelay bin/devcluster ## Watch the disks of a database grow (KEEP=1 leaves it running, CLUSTER=current uses your cluster)
+	@go run ./deploy/demo $(if $(KEEP),--keep) $(if $(CLUSTER),--cluster=$(CLUSTER))
+
+.PHONY: test
+test: bin/devcluster $(if $(filter ./...,$(PKG)),test-devcluster) ## Run every test (PKG=./events and RUN=TestName narrow it)
+	@$(GOTESTSUM) --format=pkgname-and-test-fails -- $(RACE) -timeout=25m $(if $(RUN),-run='$(RUN)') $(PKG)
+
+# A module of its own, compiled as build.sh does, or Kubernetes is compiled
+# twice. The test cache does not see that the binary is another one.
+.PHONY: test-devcluster
+test-devcluster: bin/devcluster
+	@cd deploy/devcluster && CGO_ENABLED=0 DEVCLUSTER=$(CURDIR)/bin/devcluster $(GOTESTSUM) --format=pkgname-and-test-fails -- \
+		-trimpath -count=1 ./csidriver ./e2e
+
+.PHONY: build
+build: bin/opsrelay ## Build the opsrelay binary into bin/
+
+.PHONY: bin/opsrelay
+bin/opsrelay:
+	@echo "building opsrelay (the first time this takes minutes)" >&2
+	@CGO_ENABLED=0 go build -v -trimpath -o bin/opsrelay ./services/opsrelay 2>&1 | $(COUNT) >&2
+
+# Kubernetes itself is compiled: minutes the first time, nothing the second. The
+# script knows by the content of the sources whether there is anything to do.
+.PHONY: bin/devcluster
+bin/devcluster: ## Build the development cluster into bin/ (minutes, once)
+	@deploy/devcluster/build.sh bin
+
+.PHONY: image
+image: ## Build the image as opsrelay:VERSION and opsrelay:dev (needs docker, and no registry)
+	@go run ./deploy/image/make
+
+.PHONY: generate
+generate: ## Write generated code anew
+	go generate ./...
+
+.PHONY: lint
+lint: bin/devcluster ## Check formatting, vet, lint, and that go.mod is tidy
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	@go vet ./...
+	@cd deploy/devcluster && CGO_ENABLED=0 go vet -trimpath . ./csidriver ./e2e
+	@$(GOLANGCI) run ./...
+	@go mod tidy -diff
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin

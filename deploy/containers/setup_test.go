@@ -1,0 +1,114 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package containers
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/opsrelay/opsrelay/deploy/invariant"
+	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// patience is how long a test waits for what takes seconds on an idle machine.
+// A service that was cut off takes up to a minute to see it.
+const patience = 3 * time.Minute
+
+// bundle is what a test works with.
+type bundle struct {
+	*testing.T
+	*installation
+	ctx       context.Context
+	namespace string
+	checker   *invariant.Checker
+	auditLog  string
+}
+
+// setup returns a bundle with a namespace of its own, and that many replicas of
+// each service of the relay, all ready. The invariants are checked when the test
+// ends.
+func setup(t *testing.T, replicas int) *bundle {
+	t.Helper()
+	if notRun != nil {
+		t.Skipf("NOT RUN, there is no Docker engine: %v", notRun)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	t.Cleanup(cancel)
+	b := &bundle{T: t, installation: shared, ctx: ctx, auditLog: filepath.Join(t.TempDir(), "audit.log")}
+	for _, service := range stack.Relay {
+		require.NoError(t, b.scale(ctx, service, replicas))
+	}
+	require.NoError(t, b.ready(ctx))
+	created, err := b.clients.Core.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "containers-"},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	b.namespace = created.Name
+	b.checker, err = invariant.Watch(ctx, invariant.Options{
+		Client: b.clients.KubeDB, Core: b.clients.Core, Namespace: b.namespace, AuditLog: b.auditLog,
+	})
+	require.NoError(t, err)
+	t.Cleanup(b.finish)
+	return b
+}
+
+// finish checks the invariants, and after a failure prints what a person needs.
+func (b *bundle) finish() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := copyFile(ctx, b.api, "/data/audit.log", b.auditLog); err != nil {
+		b.Errorf("read the audit log: %v", err)
+	}
+	broken, err := b.checker.Check(ctx)
+	if err != nil {
+		b.Errorf("check the invariants: %v", err)
+	}
+	for _, line := range broken {
+		b.Errorf("invariant broken: %s", line)
+	}
+	if b.Failed() {
+		b.explain(ctx)
+	}
+}
+
+// explain prints the requests' states and what the services logged about them.
+func (b *bundle) explain(ctx context.Context) {
+	requests, err := b.clients.KubeDB.SinglestoreOpsRequests(b.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		b.Logf("list requests: %v", err)
+		return
+	}
+	for _, request := range requests.Items {
+		b.Logf("request %s: %s", request.Name, request.Status.Phase)
+		for _, condition := range request.Status.Conditions {
+			b.Logf("  %s=%s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message)
+		}
+	}
+	for _, service := range allServices() {
+		for n, replica := range b.services[service] {
+			for line := range strings.SplitSeq(b.logOf(ctx, replica), "\n") {
+				if strings.Contains(line, b.namespace) || strings.Contains(line, `"level":"error"`) {
+					b.Logf("%s-%d: %s", service, n, line)
+				}
+			}
+		}
+	}
+}
+
+// failureOf is the message that says why a request failed.
+func failureOf(request *kubedb.SinglestoreOpsRequest) string {
+	condition := kubedb.FindCondition(request.Status.Conditions, kubedb.ConditionVolumeExpansion)
+	if condition == nil {
+		return "no condition " + kubedb.ConditionVolumeExpansion
+	}
+	return condition.Message
+}

@@ -1,0 +1,298 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/invariant"
+	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// realCRDs reports whether the tests run on KubeDB's own definitions.
+func realCRDs() bool { return os.Getenv(cluster.CRDEnv) != "" }
+
+// A volume that does not grow fails the request at the step's timeout, with the
+// size of every volume, and the database is resumed.
+func TestVolumeNeverGrows(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
+	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}, timeout(4*time.Second)))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
+	message := failureOf(request)
+	require.Contains(t, message, "expand Singlestore "+b.namespace+"/sdb: DeadlineExceeded: ")
+	require.Contains(t, message, "data-sdb-aggregator-0 2Gi of 2Gi (Grown)")
+	require.Contains(t, message, "data-sdb-leaf-1 10Gi of 11Gi (ControllerResizeInProgress")
+	db := b.resumed("sdb")
+	require.Equal(t, "10Gi", db.Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String())
+
+	// The storage recovers, and so does a new request.
+	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
+	b.create(expansion("again", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	request = b.ended("again")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+}
+
+// What the storage cannot give fails at once, in the driver's own words.
+func TestVolumeInfeasible(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.fault("data-sdb-leaf-0", cluster.Fault{Code: "OUT_OF_RANGE", Message: "the pool has 3Gi left"})
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
+	require.Contains(t, failureOf(request), "expand PersistentVolumeClaim "+b.namespace+"/data-sdb-leaf-0: ControllerResizeInfeasible: ")
+	require.Contains(t, failureOf(request), "the pool has 3Gi left")
+	b.resumed("sdb")
+}
+
+// A transient error of the driver is no failure.
+func TestVolumeGrowsAfterDriverErrors(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.fault("data-sdb-leaf-0", cluster.Fault{Code: "INTERNAL", Message: "try later", Times: 2})
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+}
+
+// A request that is deleted at once leaves the database as it was.
+func TestDeletedAtOnce(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	for _, name := range []string{"first", "second", "third"} {
+		b.create(expansion(name, "sdb", sizes{leaf: "11Gi"}))
+		require.NoError(t, b.client.SinglestoreOpsRequests(b.namespace).Delete(b.ctx, name, metav1.DeleteOptions{}))
+		b.gone(name)
+		b.resumed("sdb")
+	}
+	b.ready("sdb")
+}
+
+// A request that is deleted while a volume grows is cancelled: the database is
+// resumed, and only then is the request gone.
+func TestDeletedWhileGrowing(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
+	require.NoError(t, b.client.SinglestoreOpsRequests(b.namespace).Delete(b.ctx, "grow", metav1.DeleteOptions{}))
+
+	b.gone("grow")
+	db, err := b.client.Singlestores(b.namespace).Get(b.ctx, "sdb", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.False(t, kubedb.IsPaused(db), "the request was let go before its database was resumed")
+	require.Equal(t, "10Gi", db.Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String())
+}
+
+// Somebody else's pause is waited for, and never removed.
+func TestPausedBySomebodyElse(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.pauseByCLI("sdb")
+	b.create(expansion("impatient", "sdb", sizes{leaf: "11Gi"}, timeout(2*time.Second)))
+
+	request := b.ended("impatient")
+	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
+	require.Contains(t, failureOf(request), "Paused by KubeDB CLI tool")
+	db, err := b.client.Singlestores(b.namespace).Get(b.ctx, "sdb", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.True(t, kubedb.IsPaused(db), "somebody else's pause was removed")
+	require.Equal(t, "10Gi", b.capacity("data-sdb-leaf-0"))
+
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	waiting := b.condition("grow", "Waiting")
+	require.Equal(t, kubedb.OpsProgressing, waiting.Status.Phase)
+	require.Contains(t, kubedb.FindCondition(waiting.Status.Conditions, "Waiting").Message, "Paused by KubeDB CLI tool")
+	b.resumeByCLI("sdb")
+	request = b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Nil(t, kubedb.FindCondition(request.Status.Conditions, "Waiting"))
+}
+
+func (b *bundle) pauseByCLI(name string) {
+	b.Helper()
+	b.changeConditions(name, func(db *kubedb.Singlestore) []kubedb.Condition {
+		return kubedb.SetCondition(db.Status.Conditions, kubedb.Condition{
+			Type: kubedb.ConditionPaused, Status: metav1.ConditionTrue, Reason: kubedb.ConditionPaused, Message: "Paused by KubeDB CLI tool",
+		})
+	})
+}
+
+func (b *bundle) resumeByCLI(name string) {
+	b.Helper()
+	b.changeConditions(name, func(db *kubedb.Singlestore) []kubedb.Condition {
+		return kubedb.RemoveCondition(db.Status.Conditions, kubedb.ConditionPaused)
+	})
+}
+
+func (b *bundle) changeConditions(name string, change func(*kubedb.Singlestore) []kubedb.Condition) {
+	b.Helper()
+	db, err := b.client.Singlestores(b.namespace).Get(b.ctx, name, metav1.GetOptions{})
+	require.NoError(b, err)
+	patch, err := kubedb.StatusPatch(db, map[string]any{"conditions": change(db)})
+	require.NoError(b, err)
+	_, err = b.client.Singlestores(b.namespace).Patch(b.ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	require.NoError(b, err)
+}
+
+// A request with apply: IfReady waits for its database and says so.
+func TestWaitsForReady(t *testing.T) {
+	b := setup(t)
+	db := topology("sdb", "online-immediate")
+	db.Spec.Topology.Leaf.PodTemplate = &kubedb.PodTemplate{Spec: kubedb.PodTemplateSpec{NodeSelector: map[string]string{"e2e": b.namespace}}}
+	_, err := b.client.Singlestores(b.namespace).Create(b.ctx, db, metav1.CreateOptions{})
+	require.NoError(t, err)
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+
+	request := b.condition("grow", "Waiting")
+	require.Equal(t, kubedb.OpsPending, request.Status.Phase)
+	require.Contains(t, kubedb.FindCondition(request.Status.Conditions, "Waiting").Message, "not Ready")
+
+	nodes, err := b.core.CoreV1().Nodes().List(b.ctx, metav1.ListOptions{})
+	require.NoError(t, err)
+	label := []byte(`{"metadata":{"labels":{"e2e":"` + b.namespace + `"}}}`)
+	_, err = b.core.CoreV1().Nodes().Patch(b.ctx, nodes.Items[0].Name, types.MergePatchType, label, metav1.PatchOptions{})
+	require.NoError(t, err)
+	request = b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Nil(t, kubedb.FindCondition(request.Status.Conditions, "Waiting"))
+}
+
+// Every service is killed, or asked to stop, while volumes grow: the request
+// ends right after they are started anew.
+func TestRestartOfEveryService(t *testing.T) {
+	b := setupOwn(t, stack.Options{})
+	b.createDatabase(topology("sdb", classOnline))
+	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
+	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
+
+	for _, service := range stack.Relay {
+		require.NoError(t, b.stack.StopService(service))
+		require.NoError(t, b.stack.StartService(service))
+	}
+	for _, service := range append(append([]string{}, stack.KubeDB...), stack.Relay...) {
+		require.NoError(t, b.stack.KillService(service))
+		require.NoError(t, b.stack.StartService(service))
+	}
+	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	b.resumed("sdb")
+}
+
+// The dead man's switch: nobody works on a step, and the broker's timer ends it.
+func TestNobodyExpands(t *testing.T) {
+	b := setupOwn(t, stack.Options{})
+	b.createDatabase(topology("sdb", classOnline))
+	require.NoError(t, b.stack.StopService("expander"))
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, timeout(2*time.Second)))
+	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
+	require.Contains(t, failureOf(request), "expand Singlestore "+b.namespace+"/sdb: DeadlineExceeded: ")
+	b.resumed("sdb")
+	require.Equal(t, "10Gi", b.capacity("data-sdb-leaf-0"))
+
+	// The expander that comes back later finds nothing to do.
+	require.NoError(t, b.stack.StartService("expander"))
+	b.create(expansion("again", "sdb", sizes{leaf: "11Gi"}))
+	again := b.ended("again")
+	require.Equal(t, kubedb.OpsSuccessful, again.Status.Phase, failureOf(again))
+}
+
+// I7: when everything is delivered once more, nothing is written.
+func TestRedeliveryChangesNothing(t *testing.T) {
+	b := setupOwn(t, stack.Options{})
+	b.createDatabase(topology("sdb", classOnline))
+	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	require.Equal(t, kubedb.OpsSuccessful, b.ended("grow").Status.Phase)
+	b.letGo("grow")
+	before := b.relayWritesWhenLetGo()
+	b.redeliverEverything()
+	require.Equal(t, before, b.relayWrites(), "a redelivery wrote something")
+}
+
+// redeliverEverything makes the broker deliver every message to its consumers
+// once more, and waits until all are handled.
+func (b *bundle) redeliverEverything() {
+	b.Helper()
+	conn, err := b.stack.Connect(b.ctx, "redeliver")
+	require.NoError(b, err)
+	defer func() { require.NoError(b, conn.Close(b.ctx)) }()
+	js := conn.JetStream()
+	for _, consumer := range events.Consumers() {
+		if consumer.Stream != events.Stream {
+			continue
+		}
+		_, err := js.ResetConsumerToSequence(b.ctx, consumer.Stream, consumer.Name, 1)
+		require.NoError(b, err)
+	}
+	for _, consumer := range []events.Consumer{events.WatcherConsumer, events.PauserConsumer, events.ExpanderConsumer, events.UpdaterConsumer} {
+		bound, err := js.Consumer(b.ctx, consumer.Stream, consumer.Name)
+		require.NoError(b, err)
+		require.Eventually(b, func() bool {
+			info, err := bound.Info(b.ctx)
+			return err == nil && info.NumPending == 0 && info.NumAckPending == 0 && info.AckFloor.Stream > 0
+		}, patience, 50*time.Millisecond, "consumer %s did not handle everything", consumer.Name)
+	}
+}
+
+// relayWritesWhenLetGo is relayWrites once the log has the last two, which are
+// made side by side: the finalizer's end and the last Kubernetes event. A write
+// is seen by watchers a moment before it is logged.
+func (b *bundle) relayWritesWhenLetGo() []string {
+	b.Helper()
+	var writes []string
+	require.Eventually(b, func() bool {
+		writes = b.relayWrites()
+		all := strings.Join(writes, "\n")
+		return strings.Count(all, "metadata.finalizers") == 2 && strings.Contains(all, ".resumed.")
+	}, patience, 10*time.Millisecond, "the last writes are not in the audit log")
+	return writes
+}
+
+// relayWrites lists what the services of the relay wrote in the test's
+// namespace.
+func (b *bundle) relayWrites() []string {
+	b.Helper()
+	writes, err := invariant.ReadAuditLog(b.stack.Cluster.AuditLog)
+	require.NoError(b, err)
+	var list []string
+	for _, write := range writes {
+		switch write.Service {
+		case "provisioner", "petset":
+			continue
+		}
+		if write.Namespace == b.namespace {
+			list = append(list, write.String())
+		}
+	}
+	return list
+}
+
+// fault makes the storage driver misbehave for a claim until the test ends.
+func (b *bundle) fault(claim string, fault cluster.Fault) {
+	b.Helper()
+	require.NoError(b, b.stack.Cluster.SetFault(b.ctx, cluster.ClaimVolume(b.namespace, claim), fault))
+}

@@ -1,0 +1,274 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// line is a condition as it is compared.
+type line struct{ kind, reason, message string }
+
+func lines(request *kubedb.SinglestoreOpsRequest) []line {
+	var list []line
+	for _, c := range request.Status.Conditions {
+		list = append(list, line{c.Type, c.Reason, c.Message})
+	}
+	return list
+}
+
+func TestOnlineTopology(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, []line{
+		{"VolumeExpansion", "VolumeExpansion", "Singlestore ops-request has started to expand volume of singlestore nodes."},
+		{"DatabasePauseSucceeded", "DatabasePauseSucceeded", "Successfully paused database"},
+		{"UpdateAggregatorNodePVCs", "UpdateAggregatorNodePVCs", "successfully updated Aggregator node PVC sizes"},
+		{"UpdateLeafNodePVCs", "UpdateLeafNodePVCs", "successfully updated Leaf node PVC sizes"},
+		{"UpdatePetSets", "UpdatePetSets", "successfully reconciled the Singlestore resources"},
+		{"ReadyPetSets", "ReadyPetSets", "PetSet is recreated"},
+		{"Successful", "Successful", "Successfully completed volumeExpansion for Singlestore"},
+	}, lines(request), "KubeDB's conditions, in order, with its messages")
+	require.Equal(t, request.Generation, request.Status.ObservedGeneration)
+	require.Equal(t, "2Gi", b.capacity("data-sdb-aggregator-0"))
+	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
+	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-1"))
+
+	db := b.resumed("sdb")
+	require.Equal(t, "2Gi", db.Spec.Topology.Aggregator.Storage.Resources.Requests.Storage().String())
+	require.Equal(t, "11Gi", db.Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String())
+	require.Equal(t, kubedb.DatabaseReady, b.ready("sdb").Status.Phase)
+	b.letGo("grow")
+}
+
+func TestOnlineStandalone(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(standalone("one", classOnline))
+	b.create(expansion("grow", "one", sizes{node: "2Gi"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.True(t, kubedb.IsConditionTrue(request.Status.Conditions, kubedb.ConditionUpdateNodePVCs))
+	require.Equal(t, "2Gi", b.capacity("data-one-0"))
+	require.Equal(t, "2Gi", b.resumed("one").Spec.Storage.Resources.Requests.Storage().String())
+}
+
+func TestOnlineOnlyOneComponent(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Nil(t, kubedb.FindCondition(request.Status.Conditions, kubedb.ConditionUpdateAggregatorNodePVCs))
+	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-1"))
+	require.Equal(t, "1Gi", b.capacity("data-sdb-aggregator-0"))
+	require.Equal(t, "1Gi", b.resumed("sdb").Spec.Topology.Aggregator.Storage.Resources.Requests.Storage().String())
+}
+
+func TestOnlineSeveralVolumesPerComponent(t *testing.T) {
+	b := setup(t)
+	db := topology("sdb", classOnline)
+	three, four := int32(3), int32(4)
+	db.Spec.Topology.Aggregator.Replicas, db.Spec.Topology.Leaf.Replicas = &three, &four
+	b.createDatabase(db)
+	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	for i := range 3 {
+		require.Equal(t, "2Gi", b.capacity(fmt.Sprintf("data-sdb-aggregator-%d", i)))
+	}
+	for i := range 4 {
+		require.Equal(t, "11Gi", b.capacity(fmt.Sprintf("data-sdb-leaf-%d", i)))
+	}
+}
+
+// A workload with two claim templates: both volumes of each pod grow, and both
+// templates carry the size. The names of templates are read, never assumed.
+func TestOnlineSeveralClaimTemplates(t *testing.T) {
+	b := setup(t)
+	db := topology("sdb", classOnline)
+	db.Namespace = b.namespace
+	labels := db.ComponentLabels(kubedb.ComponentLeaf)
+	two := int32(2)
+	set := &kubedb.PetSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "sdb-leaf", Labels: labels},
+		Spec: kubedb.PetSetSpec{
+			Replicas:    &two,
+			ServiceName: db.GoverningServiceName(),
+			Selector:    &metav1.LabelSelector{MatchLabels: db.ComponentSelectors(kubedb.ComponentLeaf)},
+			Template:    corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}},
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{
+				{ObjectMeta: metav1.ObjectMeta{Name: "data"}, Spec: *storage("online-immediate", "10Gi")},
+				{ObjectMeta: metav1.ObjectMeta{Name: "write-ahead-log"}, Spec: *storage("online-immediate", "5Gi")},
+			},
+		},
+	}
+	set.Spec.Template.Spec.Containers = []corev1.Container{{Name: kubedb.ContainerSinglestore, Image: "singlestore"}}
+	_, err := b.client.PetSets(b.namespace).Create(b.ctx, set, metav1.CreateOptions{})
+	require.NoError(t, err)
+	b.createDatabase(db)
+	for _, claim := range []string{"data-sdb-leaf-0", "write-ahead-log-sdb-leaf-1"} {
+		eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "bound", &corev1.PersistentVolumeClaim{},
+			func(claim *corev1.PersistentVolumeClaim) bool { return claim.Status.Phase == corev1.ClaimBound })
+	}
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	for _, claim := range []string{"data-sdb-leaf-0", "data-sdb-leaf-1", "write-ahead-log-sdb-leaf-0", "write-ahead-log-sdb-leaf-1"} {
+		require.Equal(t, "11Gi", b.capacity(claim), claim)
+	}
+}
+
+// The size is written as the storage autoscaler does: in plain bytes.
+func TestOnlineSizeInBytes(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.create(expansion("grow", "sdb", sizes{leaf: "15696033792"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Zero(t, b.claim("data-sdb-leaf-0").Status.Capacity.Storage().Cmp(resource.MustParse("15696033792")))
+}
+
+// The simulated node notices a volume after a minute by itself; the nudge makes
+// it act at once.
+func TestOnlineNodeExpansionNudged(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classNode))
+	created := time.Now()
+	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Less(t, time.Since(created), 55*time.Second, "the node waited for its own time")
+	pod, err := b.core.CoreV1().Pods(b.namespace).Get(b.ctx, "sdb-leaf-1", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "data-sdb-leaf-1=11Gi", pod.Annotations["opsrelay.dev/resize-nudge"])
+}
+
+// Without the right to annotate pods there is no nudge: the volumes grow when
+// the node notices them, and nothing fails.
+func TestOnlineNodeExpansionWithoutNudge(t *testing.T) {
+	b := setupOwn(t, stack.Options{NodeExpansionDelay: 3 * time.Second})
+	role, err := b.core.RbacV1().ClusterRoles().Get(b.ctx, "opsrelay-expander", metav1.GetOptions{})
+	require.NoError(t, err)
+	for i, rule := range role.Rules {
+		if rule.Resources[0] == "pods" {
+			role.Rules = append(role.Rules[:i], role.Rules[i+1:]...)
+			break
+		}
+	}
+	_, err = b.core.RbacV1().ClusterRoles().Update(b.ctx, role, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	b.createDatabase(topology("sdb", classNode))
+	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	pod, err := b.core.CoreV1().Pods(b.namespace).Get(b.ctx, "sdb-leaf-1", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.NotContains(t, pod.Annotations, "opsrelay.dev/resize-nudge")
+}
+
+func TestOnlineVolumeLargeEnoughAlready(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	_, err := b.core.CoreV1().PersistentVolumeClaims(b.namespace).Patch(b.ctx, "data-sdb-leaf-1", types.MergePatchType,
+		[]byte(`{"spec":{"resources":{"requests":{"storage":"12Gi"}}}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-sdb-leaf-1", "12Gi", &corev1.PersistentVolumeClaim{},
+		func(claim *corev1.PersistentVolumeClaim) bool {
+			return claim.Status.Capacity.Storage().String() == "12Gi"
+		})
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
+	require.Equal(t, "12Gi", b.capacity("data-sdb-leaf-1"), "a larger volume is left alone")
+	require.Equal(t, "12Gi", b.claim("data-sdb-leaf-1").Spec.Resources.Requests.Storage().String())
+}
+
+func TestOnlineSecondRequestAfterTheFirst(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	for i, size := range []string{"11Gi", "12Gi"} {
+		name := fmt.Sprintf("grow-%d", i)
+		b.create(expansion(name, "sdb", sizes{leaf: size}))
+		request := b.ended(name)
+		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+		require.Equal(t, size, b.capacity("data-sdb-leaf-1"))
+		b.ready("sdb")
+	}
+}
+
+func TestOnlineTwentyDatabases(t *testing.T) {
+	b := setup(t)
+	var group errgroup.Group
+	for i := range 20 {
+		group.Go(func() error {
+			b.createDatabase(topology(fmt.Sprintf("sdb-%d", i), classOnline))
+			return nil
+		})
+	}
+	require.NoError(t, group.Wait())
+	for i := range 20 {
+		b.create(expansion(fmt.Sprintf("grow-%d", i), fmt.Sprintf("sdb-%d", i), sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	}
+	for i := range 20 {
+		request := b.ended(fmt.Sprintf("grow-%d", i))
+		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+		require.Equal(t, "11Gi", b.capacity(fmt.Sprintf("data-sdb-%d-leaf-1", i)))
+	}
+}
+
+// kubectl get sdbops prints NAME TYPE STATUS AGE.
+func TestPrinterColumns(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(standalone("one", classOnline))
+	b.create(expansion("grow", "one", sizes{node: "2Gi"}))
+	b.ended("grow")
+
+	config := b.stack.Cluster.Config()
+	client, err := rest.HTTPClientFor(config)
+	require.NoError(t, err)
+	defer client.CloseIdleConnections()
+	url := config.Host + "/apis/ops.kubedb.com/v1alpha1/namespaces/" + b.namespace + "/singlestoreopsrequests"
+	request, err := http.NewRequestWithContext(b.ctx, http.MethodGet, url, nil)
+	require.NoError(t, err)
+	request.Header.Set("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, response.Body.Close()) }()
+	var table metav1.Table
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&table))
+	var columns []string
+	for _, column := range table.ColumnDefinitions {
+		columns = append(columns, column.Name)
+	}
+	require.Equal(t, []string{"Name", "Type", "Status", "Age"}, columns)
+	require.Equal(t, []any{"grow", "VolumeExpansion", "Successful"}, table.Rows[0].Cells[:3])
+}

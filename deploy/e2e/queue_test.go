@@ -1,0 +1,85 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// Requests for one database run one at a time: those that wait say behind whom,
+// and of several that wait the newest runs.
+func TestQueueOfOneDatabase(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
+	b.create(expansion("first", "sdb", sizes{leaf: "11Gi"}))
+	b.condition("first", kubedb.ConditionDatabasePauseSucceeded)
+
+	b.create(expansion("older", "sdb", sizes{leaf: "12Gi"}))
+	waiting := b.condition("older", "Waiting")
+	require.Equal(t, kubedb.OpsPending, waiting.Status.Phase)
+	require.Contains(t, kubedb.FindCondition(waiting.Status.Conditions, "Waiting").Message, "behind SinglestoreOpsRequest "+b.namespace+"/first")
+	// Names decide between requests of one second: in descending order, the last is the newest.
+	b.create(expansion("a-newest", "sdb", sizes{leaf: "13Gi"}))
+	b.condition("a-newest", "Waiting")
+	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
+
+	require.Equal(t, kubedb.OpsSuccessful, b.ended("first").Status.Phase)
+	newest := b.ended("a-newest")
+	require.Equal(t, kubedb.OpsSuccessful, newest.Status.Phase, failureOf(newest))
+	require.Equal(t, "13Gi", b.capacity("data-sdb-leaf-1"))
+	older := b.ended("older")
+	require.Equal(t, kubedb.OpsSkipped, older.Status.Phase)
+	skipped := kubedb.FindCondition(older.Status.Conditions, kubedb.ConditionSkipped)
+	require.NotNil(t, skipped)
+	require.Contains(t, skipped.Message, "skipped as "+b.namespace+"/a-newest is the most updated SinglestoreOpsRequest of type VolumeExpansion at ")
+}
+
+// A head that fails does not fail those behind it.
+func TestQueueGoesOnAfterAFailure(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
+	b.create(expansion("first", "sdb", sizes{leaf: "11Gi"}, timeout(4*time.Second)))
+	b.condition("first", kubedb.ConditionDatabasePauseSucceeded)
+	b.create(expansion("second", "sdb", sizes{aggregator: "2Gi"}))
+
+	require.Equal(t, kubedb.OpsFailed, b.ended("first").Status.Phase)
+	second := b.ended("second")
+	require.Equal(t, kubedb.OpsSuccessful, second.Status.Phase, failureOf(second))
+}
+
+// The broker loses everything while a volume grows: the request is driven anew,
+// and ends right.
+func TestStreamWipedInTheMiddle(t *testing.T) {
+	b := setupOwn(t, stack.Options{})
+	require.NoError(t, b.stack.StopService("watcher"))
+	require.NoError(t, b.stack.StartService("watcher", "--redrive-after=2s"))
+	b.createDatabase(topology("sdb", classOnline))
+	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
+	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
+
+	conn, err := b.stack.Connect(b.ctx, "wipe")
+	require.NoError(t, err)
+	stream, err := conn.JetStream().Stream(b.ctx, events.Stream)
+	require.NoError(t, err)
+	require.NoError(t, stream.Purge(b.ctx))
+	require.NoError(t, conn.Close(b.ctx))
+	require.NoError(t, b.stack.KillService("expander"))
+	require.NoError(t, b.stack.StartService("expander"))
+	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	b.resumed("sdb")
+}

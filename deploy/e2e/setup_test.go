@@ -1,0 +1,269 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+
+	"github.com/opsrelay/opsrelay/deploy/invariant"
+	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// patience is how long a test waits for what takes a second on an idle machine.
+const patience = 2 * time.Minute
+
+// bundle is what a test works with.
+type bundle struct {
+	*testing.T
+	ctx       context.Context
+	stack     *stack.Stack
+	client    *kubedb.Client
+	core      kubernetes.Interface
+	namespace string
+	checker   *invariant.Checker
+}
+
+// setup returns a bundle with a namespace of its own on the shared stack. The
+// invariants are checked when the test ends.
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	t.Parallel()
+	return setupOn(t, shared)
+}
+
+// setupOwn returns a bundle on a stack of the test's own.
+func setupOwn(t *testing.T, options stack.Options) *bundle {
+	t.Helper()
+	t.Parallel()
+	options.Directory, options.Binary = t.TempDir(), binary
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	own, err := stack.Start(ctx, options)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, own.Stop()) })
+	return setupOn(t, own)
+}
+
+func setupOn(t *testing.T, s *stack.Stack) *bundle {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	t.Cleanup(cancel)
+	b := &bundle{T: t, ctx: ctx, stack: s, client: s.Clients.KubeDB, core: s.Clients.Core}
+	namespace, err := b.core.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	b.namespace = namespace.Name
+	b.checker, err = invariant.Watch(ctx, invariant.Options{
+		Client: b.client, Core: b.core, Namespace: b.namespace, AuditLog: s.Cluster.AuditLog,
+	})
+	require.NoError(t, err)
+	t.Cleanup(b.finish)
+	return b
+}
+
+// finish checks the invariants, and after a failure prints what a person needs.
+func (b *bundle) finish() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	broken, err := b.checker.Check(ctx)
+	if err != nil {
+		b.Errorf("check the invariants: %v", err)
+	}
+	for _, line := range broken {
+		b.Errorf("invariant broken: %s", line)
+	}
+	if b.Failed() {
+		b.explain(ctx)
+	}
+}
+
+// explain prints the requests' states and what the services logged about them.
+func (b *bundle) explain(ctx context.Context) {
+	requests, err := b.client.SinglestoreOpsRequests(b.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		b.Logf("list requests: %v", err)
+		return
+	}
+	for _, request := range requests.Items {
+		b.Logf("request %s: %s", request.Name, request.Status.Phase)
+		for _, condition := range request.Status.Conditions {
+			b.Logf("  %s=%s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message)
+		}
+	}
+	for _, service := range append(append([]string{}, stack.Relay...), stack.KubeDB...) {
+		data, err := os.ReadFile(b.stack.LogFile(service))
+		if err != nil {
+			b.Logf("log of %s: %v", service, err)
+			continue
+		}
+		for line := range strings.SplitSeq(string(data), "\n") {
+			if strings.Contains(line, b.namespace) || strings.Contains(line, `"level":"error"`) || strings.Contains(line, "DATA RACE") {
+				b.Logf("%s: %s", service, line)
+			}
+		}
+	}
+}
+
+// eventually waits until the condition holds of an object: it is called with
+// each state of it, and with nil when there is none. what is told when time is
+// up.
+func eventually[T, L runtime.Object](b *bundle, client kubedb.ListWatcher[L], name, what string, example T, holds func(object T) bool) T {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	byName := func(options *metav1.ListOptions) {
+		options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
+	}
+	source := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			byName(&options)
+			return client.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			byName(&options)
+			return client.Watch(ctx, options)
+		},
+	}
+	var last T
+	_, err := watchtools.UntilWithSync(ctx, source, example, nil, func(event watch.Event) (bool, error) {
+		if event.Type == watch.Deleted {
+			return false, nil
+		}
+		last = event.Object.(T)
+		return holds(last), nil
+	})
+	require.NoErrorf(b, err, "%s %s: waited for %s; last seen: %+v", b.namespace, name, what, any(last))
+	return last
+}
+
+// ended waits until the request has a terminal phase.
+func (b *bundle) ended(name string) *kubedb.SinglestoreOpsRequest {
+	b.Helper()
+	return eventually(b, b.client.SinglestoreOpsRequests(b.namespace), name, "a terminal phase", &kubedb.SinglestoreOpsRequest{},
+		func(request *kubedb.SinglestoreOpsRequest) bool { return request.Status.Phase.Terminal() })
+}
+
+// condition waits until the request has a True condition of the type.
+func (b *bundle) condition(name, conditionType string) *kubedb.SinglestoreOpsRequest {
+	b.Helper()
+	return eventually(b, b.client.SinglestoreOpsRequests(b.namespace), name, "condition "+conditionType, &kubedb.SinglestoreOpsRequest{},
+		func(request *kubedb.SinglestoreOpsRequest) bool {
+			return kubedb.IsConditionTrue(request.Status.Conditions, conditionType)
+		})
+}
+
+// ready waits until the database is Ready.
+func (b *bundle) ready(name string) *kubedb.Singlestore {
+	b.Helper()
+	return eventually(b, b.client.Singlestores(b.namespace), name, "phase Ready", &kubedb.Singlestore{},
+		func(db *kubedb.Singlestore) bool { return db.Status.Phase == kubedb.DatabaseReady })
+}
+
+// resumed waits until nobody holds the database paused.
+func (b *bundle) resumed(name string) *kubedb.Singlestore {
+	b.Helper()
+	return eventually(b, b.client.Singlestores(b.namespace), name, "resumed", &kubedb.Singlestore{},
+		func(db *kubedb.Singlestore) bool { return !kubedb.IsPaused(db) })
+}
+
+// claim returns the claim as it is now.
+func (b *bundle) claim(name string) *corev1.PersistentVolumeClaim {
+	b.Helper()
+	claim, err := b.core.CoreV1().PersistentVolumeClaims(b.namespace).Get(b.ctx, name, metav1.GetOptions{})
+	require.NoError(b, err)
+	return claim
+}
+
+// capacity returns the claim's capacity.
+func (b *bundle) capacity(name string) string {
+	b.Helper()
+	return b.claim(name).Status.Capacity.Storage().String()
+}
+
+// create creates the request and returns it.
+func (b *bundle) create(request *kubedb.SinglestoreOpsRequest) *kubedb.SinglestoreOpsRequest {
+	b.Helper()
+	created, err := b.client.SinglestoreOpsRequests(b.namespace).Create(b.ctx, request, metav1.CreateOptions{})
+	require.NoError(b, err)
+	return created
+}
+
+// createDatabase creates the database and waits until it is Ready.
+func (b *bundle) createDatabase(db *kubedb.Singlestore) *kubedb.Singlestore {
+	b.Helper()
+	_, err := b.client.Singlestores(b.namespace).Create(b.ctx, db, metav1.CreateOptions{})
+	require.NoError(b, err)
+	return b.ready(db.Name)
+}
+
+// letGo waits until the request has no finalizer any more.
+func (b *bundle) letGo(name string) {
+	b.Helper()
+	eventually(b, b.client.SinglestoreOpsRequests(b.namespace), name, "no finalizer", &kubedb.SinglestoreOpsRequest{},
+		func(request *kubedb.SinglestoreOpsRequest) bool { return len(request.Finalizers) == 0 })
+}
+
+// gone waits until there is no such request.
+func (b *bundle) gone(name string) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	informer := b.client.SinglestoreOpsRequestInformer(b.namespace)
+	changed := make(chan struct{}, 1)
+	notify := func(any) {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: notify, DeleteFunc: notify})
+	require.NoError(b, err)
+	watching, stop := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); informer.RunWithContext(watching) }()
+	defer func() { stop(); <-stopped }()
+	require.True(b, cache.WaitForCacheSync(ctx.Done(), informer.HasSynced))
+	for {
+		_, exists, err := informer.GetStore().GetByKey(b.namespace + "/" + name)
+		require.NoError(b, err)
+		if !exists {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			require.Fail(b, "the request is not gone", name)
+		}
+	}
+}
+
+// failureOf is the message that says why a request failed.
+func failureOf(request *kubedb.SinglestoreOpsRequest) string {
+	condition := kubedb.FindCondition(request.Status.Conditions, kubedb.ConditionVolumeExpansion)
+	if condition == nil {
+		return fmt.Sprintf("no condition %s", kubedb.ConditionVolumeExpansion)
+	}
+	return condition.Message
+}
+
+// isRefused reports whether the API server itself refused an object.
+func isRefused(err error) bool { return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) }

@@ -1,0 +1,180 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package invariant
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Write is one write that the API server carried out for a service of Opsrelay.
+type Write struct {
+	// Time is when it was answered.
+	Time time.Time
+	// Service is who wrote: watcher, pauser, expander, updater, provisioner,
+	// petset.
+	Service string
+	// Verb is Kubernetes' word: create, update, patch, delete.
+	Verb string
+	// Resource is the resource with its subresource, "singlestores/status" for
+	// one.
+	Resource string
+	// Namespace and Name say which object.
+	Namespace, Name string
+	// Fields are the paths that a patch names, sorted: dots for a merge patch,
+	// slashes for a JSON patch.
+	Fields []string
+}
+
+// String is the write on one line.
+func (w Write) String() string {
+	return fmt.Sprintf("%s: %s %s %s/%s %s", w.Service, w.Verb, w.Resource, w.Namespace, w.Name, strings.Join(w.Fields, " "))
+}
+
+// serviceAccountPrefix begins the user names of the services.
+const serviceAccountPrefix = "system:serviceaccount:opsrelay:"
+
+// auditEvent is what is read of a line of the audit log.
+type auditEvent struct {
+	Verb             string                     `json:"verb"`
+	User             struct{ Username string }  `json:"user"`
+	ImpersonatedUser *struct{ Username string } `json:"impersonatedUser"`
+	StageTimestamp   time.Time                  `json:"stageTimestamp"`
+	ObjectRef        struct {
+		Resource, Subresource, Namespace, Name string
+	} `json:"objectRef"`
+	ResponseStatus struct{ Code int } `json:"responseStatus"`
+	RequestObject  json.RawMessage    `json:"requestObject"`
+}
+
+// ReadAuditLog returns the writes of Opsrelay's services that the API server
+// carried out, in their order.
+func ReadAuditLog(path string) ([]Write, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the audit log: %w", err)
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	var writes []Write
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var event auditEvent
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			continue // the last line may be half written
+		}
+		if write, ok := event.write(); ok {
+			writes = append(writes, write)
+		}
+	}
+	return writes, lines.Err()
+}
+
+func (e auditEvent) write() (Write, bool) {
+	user := e.User.Username
+	if e.ImpersonatedUser != nil {
+		user = e.ImpersonatedUser.Username
+	}
+	service, ours := strings.CutPrefix(user, serviceAccountPrefix)
+	if !ours || e.ResponseStatus.Code >= 300 {
+		return Write{}, false
+	}
+	resource := e.ObjectRef.Resource
+	if e.ObjectRef.Subresource != "" {
+		resource += "/" + e.ObjectRef.Subresource
+	}
+	write := Write{
+		Time: e.StageTimestamp, Service: service, Verb: e.Verb, Resource: resource,
+		Namespace: e.ObjectRef.Namespace, Name: e.ObjectRef.Name,
+	}
+	if e.Verb == "patch" {
+		write.Fields = patchedFields(e.RequestObject)
+	}
+	return write, true
+}
+
+// patchedFields lists the paths that a merge patch or a JSON patch names.
+func patchedFields(patch json.RawMessage) []string {
+	var operations []struct{ Path string }
+	if json.Unmarshal(patch, &operations) == nil {
+		var paths []string
+		for _, operation := range operations {
+			paths = append(paths, operation.Path)
+		}
+		return paths
+	}
+	var tree map[string]any
+	if json.Unmarshal(patch, &tree) != nil {
+		return []string{"unreadable"}
+	}
+	paths := leaves("", tree)
+	sort.Strings(paths)
+	return paths
+}
+
+func leaves(prefix string, tree map[string]any) []string {
+	var paths []string
+	for name, value := range tree {
+		if child, ok := value.(map[string]any); ok && len(child) > 0 {
+			paths = append(paths, leaves(prefix+name+".", child)...)
+		} else {
+			paths = append(paths, prefix+name)
+		}
+	}
+	return paths
+}
+
+// allowed is what a service may write: verb and resource, and the fields of a
+// patch.
+type allowed struct {
+	verb, resource string
+	fields         *regexp.Regexp
+}
+
+// rights is the design's table: who writes what, and nothing else.
+var rights = map[string][]allowed{
+	"watcher": {
+		{"patch", "singlestoreopsrequests", regexp.MustCompile(`^metadata\.(uid|resourceVersion|finalizers)$`)},
+		{"patch", "singlestoreopsrequests/status", regexp.MustCompile(`^(metadata\.resourceVersion|status\.(phase|observedGeneration|conditions))$`)},
+		{"create", "events", nil},
+	},
+	"pauser": {
+		{"patch", "singlestores/status", regexp.MustCompile(`^(metadata\.resourceVersion|status\.conditions)$`)},
+	},
+	"expander": {
+		{"patch", "persistentvolumeclaims", regexp.MustCompile(`^(metadata\.(uid|resourceVersion)|spec\.resources\.requests\.storage)$`)},
+		{"patch", "pods", regexp.MustCompile(`^metadata\.annotations\.opsrelay\.dev/resize-nudge$`)},
+	},
+	"updater": {
+		{"patch", "petsets", regexp.MustCompile(`^/(metadata/resourceVersion|spec/volumeClaimTemplates/\d+/spec/resources/requests/storage)$`)},
+		{"patch", "singlestores", regexp.MustCompile(`^(metadata\.resourceVersion|spec\.(topology\.(aggregator|leaf)\.)?storage\.resources\.requests\.storage)$`)},
+	},
+}
+
+// violations says what of the write breaks I9. Services that stand in for
+// KubeDB are not of the relay.
+func (w Write) violations() []string {
+	table, ofRelay := rights[w.Service]
+	if !ofRelay {
+		return nil
+	}
+	at := slices.IndexFunc(table, func(a allowed) bool { return a.verb == w.Verb && a.resource == w.Resource })
+	if at < 0 {
+		return []string{"I9: must not: " + w.String()}
+	}
+	var broken []string
+	for _, field := range w.Fields {
+		if pattern := table[at].fields; pattern == nil || !pattern.MatchString(field) {
+			broken = append(broken, fmt.Sprintf("I9: must not touch %s: %s", field, w))
+		}
+	}
+	return broken
+}

@@ -1,0 +1,211 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package invariant watches a namespace while Opsrelay works in it, and says
+// which of its promises were broken. It is used by every end-to-end and fault
+// test.
+//
+// The promises:
+//
+//	I1  no pod is deleted in Online mode
+//	I2  a workload exists all the time
+//	I3  no claim is deleted, and no request lowered below its capacity
+//	I4  a request with a terminal phase does not hold its database paused
+//	I5  at most one request works on a database at a time
+//	I6  Successful means that every live volume has the requested capacity, and
+//	    that claim templates and database object carry the size
+//	I8  every failure names step, object and reason
+//	I9  no service wrote what it must not
+//
+// (I7, that redelivered messages change nothing, is a test of its own: nobody
+// can see it by watching.)
+package invariant
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// Options say what to watch.
+type Options struct {
+	// Client and Core need to read everything in the namespace.
+	Client *kubedb.Client
+	Core   kubernetes.Interface
+	// Namespace is the one that is watched.
+	Namespace string
+	// AuditLog is the API server's audit log with the bodies of writes; empty
+	// leaves I9 out.
+	AuditLog string
+}
+
+// Checker watches until it is checked.
+type Checker struct {
+	options Options
+	stop    func()
+
+	mu       sync.Mutex
+	broken   []string
+	paused   map[string]string                        // database -> uid of the request that holds it
+	requests map[string]*kubedb.SinglestoreOpsRequest // terminal requests by uid
+}
+
+// Watch begins to watch, and returns once everything that exists is seen. Check
+// ends it.
+func Watch(ctx context.Context, options Options) (*Checker, error) {
+	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c := &Checker{options: options, paused: map[string]string{}, requests: map[string]*kubedb.SinglestoreOpsRequest{}}
+	handlers := []struct {
+		informer cache.SharedIndexInformer
+		handler  cache.ResourceEventHandlerFuncs
+	}{
+		{kubedb.NewInformer(options.Core.CoreV1().Pods(options.Namespace), &corev1.Pod{}), c.pods()},
+		{kubedb.NewInformer(options.Core.CoreV1().PersistentVolumeClaims(options.Namespace), &corev1.PersistentVolumeClaim{}), c.claims()},
+		{options.Client.PetSetInformer(options.Namespace), c.workloads()},
+		{options.Client.SinglestoreInformer(options.Namespace), c.databases()},
+		{options.Client.SinglestoreOpsRequestInformer(options.Namespace), c.opsRequests()},
+	}
+	var running sync.WaitGroup
+	c.stop = func() { cancel(); running.Wait() }
+	var synced []cache.InformerSynced
+	for _, h := range handlers {
+		registration, err := h.informer.AddEventHandler(h.handler)
+		if err != nil {
+			c.stop()
+			return nil, fmt.Errorf("watch %s: %w", options.Namespace, err)
+		}
+		synced = append(synced, registration.HasSynced)
+		running.Go(func() { h.informer.RunWithContext(watching) })
+	}
+	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
+		c.stop()
+		return nil, fmt.Errorf("watch %s: %w", options.Namespace, context.Cause(ctx))
+	}
+	return c, nil
+}
+
+// Check ends the watching and returns what was broken, a line each.
+func (c *Checker) Check(ctx context.Context) ([]string, error) {
+	c.stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	broken := slices.Clone(c.broken)
+	for _, request := range c.requests {
+		lines, err := c.checkEnd(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		broken = append(broken, lines...)
+	}
+	if c.options.AuditLog != "" {
+		writes, err := ReadAuditLog(c.options.AuditLog)
+		if err != nil {
+			return nil, err
+		}
+		for _, write := range writes {
+			if write.Namespace == c.options.Namespace {
+				broken = append(broken, write.violations()...)
+			}
+		}
+	}
+	return broken, nil
+}
+
+func (c *Checker) violate(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = append(c.broken, fmt.Sprintf(format, args...))
+}
+
+func (c *Checker) pods() cache.ResourceEventHandlerFuncs {
+	return cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(before, after any) {
+			was, is := before.(*corev1.Pod), after.(*corev1.Pod)
+			if was.DeletionTimestamp == nil && is.DeletionTimestamp != nil {
+				c.violate("I1: pod %s was deleted", is.Name)
+			}
+		},
+	}
+}
+
+func (c *Checker) claims() cache.ResourceEventHandlerFuncs {
+	return cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(before, after any) {
+			was, is := before.(*corev1.PersistentVolumeClaim), after.(*corev1.PersistentVolumeClaim)
+			if was.DeletionTimestamp == nil && is.DeletionTimestamp != nil {
+				c.violate("I3: claim %s was deleted", is.Name)
+			}
+			if request := is.Spec.Resources.Requests.Storage(); request.Cmp(*was.Spec.Resources.Requests.Storage()) < 0 {
+				c.violate("I3: the request of claim %s was lowered from %s to %s", is.Name, was.Spec.Resources.Requests.Storage(), request)
+			}
+		},
+		DeleteFunc: func(object any) {
+			if claim, ok := object.(*corev1.PersistentVolumeClaim); ok {
+				c.violate("I3: claim %s is gone", claim.Name)
+			}
+		},
+	}
+}
+
+func (c *Checker) workloads() cache.ResourceEventHandlerFuncs {
+	return cache.ResourceEventHandlerFuncs{
+		DeleteFunc: func(object any) {
+			if set, ok := object.(*kubedb.PetSet); ok {
+				c.violate("I2: PetSet %s is gone", set.Name)
+			}
+		},
+	}
+}
+
+// databases sees that the pause goes from nobody to one request and back, never
+// from one request to another.
+func (c *Checker) databases() cache.ResourceEventHandlerFuncs {
+	look := func(object any) {
+		db := object.(*kubedb.Singlestore)
+		owner, paused := kubedb.PausedBy(db)
+		c.mu.Lock()
+		before, wasPaused := c.paused[db.Name]
+		if delete(c.paused, db.Name); paused {
+			c.paused[db.Name] = string(owner.UID)
+		}
+		c.mu.Unlock()
+		if paused && wasPaused && before != string(owner.UID) {
+			c.violate("I5: the pause of Singlestore %s went from request %q to %q without a resume", db.Name, before, owner.UID)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{AddFunc: look, UpdateFunc: func(_, object any) { look(object) }}
+}
+
+// opsRequests remembers the requests that end, for the check at the end, and
+// asks at once whether their databases are resumed.
+func (c *Checker) opsRequests() cache.ResourceEventHandlerFuncs {
+	look := func(object any) {
+		request := object.(*kubedb.SinglestoreOpsRequest)
+		if !request.Status.Phase.Terminal() {
+			return
+		}
+		c.mu.Lock()
+		_, known := c.requests[string(request.UID)]
+		c.requests[string(request.UID)] = request
+		c.mu.Unlock()
+		if known {
+			return
+		}
+		db, err := c.options.Client.Singlestores(request.Namespace).Get(context.Background(), request.Spec.DatabaseRef.Name, metav1.GetOptions{})
+		if err != nil {
+			return // there is no database that could be paused
+		}
+		if owner, paused := kubedb.PausedBy(db); paused && owner.UID == request.UID {
+			c.violate("I4: request %s is %s, but holds Singlestore %s paused", request.Name, request.Status.Phase, db.Name)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{AddFunc: look, UpdateFunc: func(_, object any) { look(object) }}
+}

@@ -1,0 +1,136 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package manifests
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// allowed is all that each service may do in Kubernetes: the table of the design,
+// right by right. Write rights are what its step writes; the rest is reading.
+var allowed = map[string][]string{
+	// Request status and finalizer, events.
+	"watcher": {
+		"ops.kubedb.com/singlestoreopsrequests: get list watch patch",
+		"ops.kubedb.com/singlestoreopsrequests/status: patch",
+		"kubedb.com/singlestores: get list watch",
+		"apps.k8s.appscode.com/petsets: get",
+		"/persistentvolumeclaims: get",
+		"storage.k8s.io/storageclasses: get",
+		"events.k8s.io/events: create",
+	},
+	// The database's status.
+	"pauser": {
+		"kubedb.com/singlestores: get list watch",
+		"kubedb.com/singlestores/status: patch",
+	},
+	// Claims, and an annotation of pods.
+	"expander": {
+		"apps.k8s.appscode.com/petsets: get",
+		"/persistentvolumeclaims: get list watch patch",
+		"/pods: patch",
+	},
+	// The workload, and the database's storage sizes.
+	"updater": {
+		"apps.k8s.appscode.com/petsets: get patch",
+		"kubedb.com/singlestores: get patch",
+	},
+	// In KubeDB's place.
+	"provisioner": {
+		"kubedb.com/singlestores: list watch",
+		"kubedb.com/singlestores/status: patch",
+		"kubedb.com/singlestores/finalizers: update",
+		"apps.k8s.appscode.com/petsets: list watch create patch",
+		"/secrets: get list watch create",
+		"/services: list watch create",
+		"/serviceaccounts: list watch create",
+	},
+	"petset": {
+		"apps.k8s.appscode.com/petsets: get list watch",
+		"apps.k8s.appscode.com/petsets/status: update",
+		"apps.k8s.appscode.com/petsets/finalizers: update",
+		"/pods: list watch create patch delete",
+		"/persistentvolumeclaims: list watch create",
+	},
+}
+
+// right is one verb on one resource.
+type right struct{ group, resource, verb string }
+
+func (r right) String() string { return r.verb + " " + strings.TrimPrefix(r.group+"/"+r.resource, "/") }
+
+func rightsOf(t *testing.T, service string) []right {
+	t.Helper()
+	var all []right
+	for _, line := range allowed[service] {
+		where, verbs, ok := strings.Cut(line, ": ")
+		require.True(t, ok, line)
+		group, resource, ok := strings.Cut(where, "/")
+		require.True(t, ok, line)
+		for verb := range strings.FieldsSeq(verbs) {
+			all = append(all, right{group, resource, verb})
+		}
+	}
+	return all
+}
+
+func TestRightsAreThoseOfTheDesign(t *testing.T) {
+	t.Parallel()
+	objects := render(t, dev)
+	require.Len(t, objects.kind("ClusterRole"), len(allowed))
+	require.Len(t, objects.kind("ClusterRoleBinding"), len(allowed))
+	require.Empty(t, objects.kind("Role"))
+	require.Empty(t, objects.kind("RoleBinding"))
+	for service := range allowed {
+		role := as[rbacv1.ClusterRole](t, objects.find(t, "ClusterRole", "opsrelay-"+service))
+		require.Nil(t, role.AggregationRule)
+		var got []right
+		for _, rule := range role.Rules {
+			require.Empty(t, rule.NonResourceURLs)
+			require.Empty(t, rule.ResourceNames)
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					for _, verb := range rule.Verbs {
+						got = append(got, right{group, resource, verb})
+					}
+				}
+			}
+		}
+		require.ElementsMatch(t, rightsOf(t, service), got, service)
+
+		binding := as[rbacv1.ClusterRoleBinding](t, objects.find(t, "ClusterRoleBinding", "opsrelay-"+service))
+		require.Equal(t, rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name}, binding.RoleRef)
+		require.Equal(t, []rbacv1.Subject{{Kind: "ServiceAccount", Name: service, Namespace: "opsrelay"}}, binding.Subjects)
+		require.NotNil(t, objects.find(t, "ServiceAccount", service))
+	}
+	// Nothing more comes with the other installations.
+	for _, directory := range []string{relay, production} {
+		for _, role := range render(t, directory).kind("ClusterRole") {
+			service := strings.TrimPrefix(role.GetName(), "opsrelay-")
+			require.Contains(t, allowed, service)
+			require.Equal(t, objects.find(t, "ClusterRole", role.GetName()).Object, role.Object)
+		}
+	}
+}
+
+// What nobody in the design may do, whatever else is changed in the table above.
+func TestNobodyMayDestroy(t *testing.T) {
+	t.Parallel()
+	for service := range allowed {
+		for _, r := range rightsOf(t, service) {
+			require.NotContains(t, []string{"*", "deletecollection", "impersonate", "escalate", "bind"}, r.verb, service)
+			if r.verb == "delete" {
+				require.Equal(t, "petset: delete pods", fmt.Sprintf("%s: %s", service, r))
+			}
+			if r.resource == "secrets" {
+				require.Equal(t, "provisioner", service)
+			}
+		}
+	}
+}

@@ -1,0 +1,91 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// Process is one running service.
+type Process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // how it ended; valid when done is closed
+}
+
+// stopTimeout is how long a service may take to end.
+const stopTimeout = 30 * time.Second
+
+// StartService starts the service of that name with its own identity. Its log is
+// appended to what it wrote before.
+func (s *Stack) StartService(name string, args ...string) error {
+	log, err := os.OpenFile(s.LogFile(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	defer func() { _ = log.Close() }() // the process has its own copy
+	args = append([]string{
+		name, "--kubeconfig", s.Cluster.Kubeconfig, "--as", "system:serviceaccount:opsrelay:" + name,
+		"--http-address=", "--log-level=debug",
+	}, args...)
+	p := &Process{cmd: exec.Command(s.options.Binary, args...), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), "OPSRELAY_NATS_URL="+s.NATS)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() { p.err = p.cmd.Wait(); close(p.done) }()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.processes[name] = p
+	return nil
+}
+
+// StopService asks a service to end, as Kubernetes does, and waits until it has.
+// A service that does not run is stopped already.
+func (s *Stack) StopService(name string) error {
+	p := s.take(name)
+	if p == nil {
+		return nil
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+	select {
+	case <-p.done:
+	case <-time.After(stopTimeout):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		return fmt.Errorf("%s did not stop in %s and was killed; its log: %s", name, stopTimeout, s.LogFile(name))
+	}
+	if p.err != nil {
+		return fmt.Errorf("%s ended: %w; its log: %s", name, p.err, s.LogFile(name))
+	}
+	return nil
+}
+
+// KillService ends a service between two of its instructions.
+func (s *Stack) KillService(name string) error {
+	p := s.take(name)
+	if p == nil {
+		return fmt.Errorf("kill %s: it does not run", name)
+	}
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill %s: %w", name, err)
+	}
+	<-p.done
+	return nil
+}
+
+func (s *Stack) take(name string) *Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.processes[name]
+	delete(s.processes, name)
+	return p
+}

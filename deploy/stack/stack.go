@@ -1,0 +1,142 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package stack runs all of Opsrelay on a development cluster as it runs in
+// production: a broker, and each service as a process of its own with its own
+// identity, which can be stopped, killed and started anew.
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/runtime"
+)
+
+// Relay lists the services of the relay, KubeDB those that stand in for it.
+var (
+	Relay  = []string{"watcher", "pauser", "expander", "updater"}
+	KubeDB = []string{"provisioner", "petset"}
+)
+
+// Options say what to start.
+type Options struct {
+	// Directory is where logs and data go; it must exist.
+	Directory string
+	// Binary is the opsrelay binary.
+	Binary string
+	// NodeExpansionDelay is that of [cluster.Options].
+	NodeExpansionDelay time.Duration
+}
+
+// Stack is a running installation. It is safe for concurrent use.
+type Stack struct {
+	// Cluster is the development cluster.
+	Cluster *cluster.Cluster
+	// Clients are the administrator's.
+	Clients runtime.Clients
+	// NATS is the broker's URL.
+	NATS string
+
+	options Options
+	broker  *server.Server
+
+	mu        sync.Mutex
+	processes map[string]*Process
+}
+
+// Start starts the cluster, the broker and every service, and returns when the
+// streams are there; the services come up meanwhile. The caller must Stop it.
+func Start(ctx context.Context, options Options) (*Stack, error) {
+	s := &Stack{options: options, processes: map[string]*Process{}}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+func (s *Stack) start(ctx context.Context) (err error) {
+	log, err := os.Create(s.LogFile("cluster"))
+	if err != nil {
+		return fmt.Errorf("start the stack: %w", err)
+	}
+	defer func() { _ = log.Close() }() // the cluster has its own copy
+	s.Cluster, err = cluster.Start(ctx, cluster.Options{
+		AuditLog: filepath.Join(s.options.Directory, "audit.log"), NodeExpansionDelay: s.options.NodeExpansionDelay,
+		Fast: true, Stderr: log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := cluster.Install(ctx, s.Cluster.Config()); err != nil {
+		return err
+	}
+	if s.Clients, err = runtime.NewClients(runtime.ServiceConfig(s.Cluster.Config(), "test", "")); err != nil {
+		return err
+	}
+	if err := s.startBroker(ctx); err != nil {
+		return err
+	}
+	for _, name := range append(append([]string{}, KubeDB...), Relay...) {
+		if err := s.StartService(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Stack) startBroker(ctx context.Context) error {
+	broker, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, NoSigs: true, NoLog: true,
+		StoreDir: filepath.Join(s.options.Directory, "nats"),
+	})
+	if err != nil {
+		return fmt.Errorf("start the broker: %w", err)
+	}
+	s.broker = broker
+	broker.Start()
+	if !broker.ReadyForConnections(30 * time.Second) {
+		return errors.New("start the broker: not ready in 30 s")
+	}
+	s.NATS = broker.ClientURL()
+	b, err := s.Connect(ctx, "provision")
+	if err != nil {
+		return err
+	}
+	return errors.Join(bus.Provision(ctx, b.JetStream(), 1), b.Close(ctx))
+}
+
+// Connect returns a new connection to the broker; the caller must close it.
+func (s *Stack) Connect(ctx context.Context, name string) (*bus.Bus, error) {
+	return bus.Connect(ctx, bus.Config{URL: s.NATS, Name: name})
+}
+
+// LogFile is where the service of that name logs.
+func (s *Stack) LogFile(name string) string {
+	return filepath.Join(s.options.Directory, name+".log")
+}
+
+// Stop ends everything, in the order in which a user would.
+func (s *Stack) Stop() error {
+	var failures []error
+	for _, name := range append(append([]string{}, Relay...), KubeDB...) {
+		failures = append(failures, s.StopService(name))
+	}
+	if s.broker != nil {
+		s.broker.Shutdown()
+		s.broker.WaitForShutdown()
+	}
+	if s.Cluster != nil {
+		failures = append(failures, s.Cluster.Stop())
+	}
+	return errors.Join(failures...)
+}

@@ -1,0 +1,86 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Event is one fact of one chain.
+type Event struct {
+	// Fact is what happened.
+	Fact Fact
+	// Kind is the database's kind in lower case, "singlestore" for one: the
+	// fourth token of the subject.
+	Kind string
+	// Source is the service that published the event: watcher, pauser,
+	// expander, updater.
+	Source string
+	// Time is when its publisher said it.
+	Time time.Time
+	// Operation is the payload.
+	Operation Operation
+	// Sequence is the event's place in the stream; 0 until it is stored.
+	Sequence uint64
+}
+
+// ID identifies the event. It is deterministic: the same fact of the same chain
+// has the same id, whoever publishes it and however often.
+func (e Event) ID() string { return e.Operation.Request.UID + "." + string(e.Fact) }
+
+// First returns the fact that begins a chain: [Requested] or [Rejected]. It
+// panics for any other, as [Event.Next] does.
+func First(fact Fact, kind string, op Operation) Event {
+	op.History = nil
+	return Event{Kind: kind, Operation: op}.Next(fact)
+}
+
+// Next returns the successor of e: the given fact with e's state, to be changed
+// by the caller before it is returned from a step. The facts that end a chain
+// get their outcome, the others their deadline. It panics when the table does not
+// allow the successor, which is a defect of the caller.
+func (e Event) Next(fact Fact) Event {
+	if !e.Fact.Precedes(fact) {
+		panic(fmt.Sprintf("events: %q must not follow %q", fact, e.Fact))
+	}
+	return e.follow(fact)
+}
+
+// Failed returns the successor of e that says why its request failed.
+func (e Event) Failed(f Failure) Event {
+	next := e.Next(Failed)
+	next.Operation.Failure = &f
+	return next
+}
+
+// follow takes e's state into a new fact. Slices are copied where the new event
+// may write to them, so that events can be handed between goroutines.
+func (e Event) follow(fact Fact) Event {
+	now := time.Now().UTC()
+	op := e.Operation
+	op.History = append(slices.Clip(op.History), Passed{Fact: fact, Time: now})
+	op.Components = slices.Clone(op.Components)
+	for i := range op.Components {
+		op.Components[i].Volumes = slices.Clone(op.Components[i].Volumes)
+	}
+	op.Deadline, op.Outcome = now.Add(op.StepTimeout.Duration()), ""
+	if fact.Ends() {
+		op.Deadline, op.Outcome = time.Time{}, outcome(e.Fact, fact)
+	}
+	return Event{Fact: fact, Kind: e.Kind, Time: now, Operation: op}
+}
+
+// outcome is how a chain ends whose last two facts are given.
+func outcome(previous, last Fact) Outcome {
+	switch {
+	case last == Rejected, previous == Failed:
+		return OutcomeFailed
+	case previous == Cancelled:
+		return OutcomeCancelled
+	default:
+		return OutcomeSuccessful
+	}
+}

@@ -1,0 +1,124 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+import "time"
+
+// Operation is the payload of every fact: the whole state of a request that a
+// consumer may need, so that none has to ask back.
+type Operation struct {
+	// Request is the operation request that the chain belongs to.
+	Request Reference `json:"request"`
+	// Database is the object whose volumes grow. Its UID is empty in a
+	// rejection that found no such database.
+	Database Reference `json:"database"`
+	// Mode is how volumes are grown.
+	Mode Mode `json:"mode,omitempty"`
+	// Components lists what grows, in the order in which it is reported.
+	Components []Component `json:"components,omitempty"`
+	// StepTimeout is how long each step may take, in seconds.
+	StepTimeout Seconds `json:"stepTimeout,omitempty"`
+	// Deadline is when the step that answers this fact must be done. It is zero
+	// in a fact that ends the chain.
+	Deadline time.Time `json:"deadline,omitzero"`
+	// MaxRetries is how often a failed step may be tried again.
+	MaxRetries int `json:"maxRetries,omitempty"`
+	// Outcome is how the request ended. It is set in the facts that end a chain.
+	Outcome Outcome `json:"outcome,omitempty"`
+	// Failure says why a request failed or was rejected. It stays set from that
+	// fact to the end of the chain.
+	Failure *Failure `json:"failure,omitempty"`
+	// History lists the facts of the chain so far, this one last.
+	History []Passed `json:"history,omitempty"`
+}
+
+// Reference names a Kubernetes object.
+type Reference struct {
+	// Kind is the object's kind as Kubernetes writes it, "Singlestore" for one.
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	UID       string `json:"uid,omitempty"`
+	// Generation is the generation that was admitted; 0 where it says nothing.
+	Generation int64 `json:"generation,omitempty"`
+}
+
+// Mode is how volumes are grown, in KubeDB's words.
+type Mode string
+
+// The modes.
+const (
+	// Online grows volumes while their pods run.
+	Online Mode = "Online"
+	// Offline grows each volume while its pod is down.
+	Offline Mode = "Offline"
+)
+
+// Component is a part of a database whose volumes have one size.
+type Component struct {
+	// Name is the field of the request that sizes it: node, aggregator, leaf.
+	Name string `json:"name"`
+	// Workload is the name of the PetSet that runs it.
+	Workload string `json:"workload"`
+	// From is the size in the database object when the request was admitted, a
+	// Kubernetes quantity such as "10Gi".
+	From string `json:"from"`
+	// To is the requested size, a Kubernetes quantity.
+	To string `json:"to"`
+	// Volumes are the volumes as they were seen by the service that published
+	// the fact. Empty until somebody looked.
+	Volumes []Volume `json:"volumes,omitempty"`
+}
+
+// Volume is one persistent volume claim.
+type Volume struct {
+	// Claim is the claim's name.
+	Claim string `json:"claim"`
+	// Capacity is the claim's capacity when it was last looked at, a Kubernetes
+	// quantity; empty while the claim is not bound.
+	Capacity string `json:"capacity,omitempty"`
+}
+
+// Outcome is how a request ended.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeSuccessful Outcome = "Successful"
+	OutcomeFailed     Outcome = "Failed"
+	OutcomeCancelled  Outcome = "Cancelled"
+)
+
+// Failure names what went wrong so that a person can act on it.
+type Failure struct {
+	// Step is the service's step that gave up: admit, pause, expand, update,
+	// resume.
+	Step string `json:"step"`
+	// Object is what it worked on, as "kind namespace/name".
+	Object string `json:"object"`
+	// Reason is one CamelCase word for programs, "DeadlineExceeded" for one.
+	Reason string `json:"reason"`
+	// Message is for people and says what can be done.
+	Message string `json:"message"`
+}
+
+// Error makes a Failure an error that a step can return.
+func (f *Failure) Error() string {
+	return f.Step + " " + f.Object + ": " + f.Reason + ": " + f.Message
+}
+
+// Passed is a fact of the past, and when its publisher said it.
+type Passed struct {
+	Fact Fact      `json:"fact"`
+	Time time.Time `json:"time"`
+}
+
+// Seconds is a length of time that is written as a number of seconds.
+type Seconds float64
+
+// Duration returns s as Go's type.
+func (s Seconds) Duration() time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
+
+// SecondsOf returns d as seconds.
+func SecondsOf(d time.Duration) Seconds { return Seconds(d.Seconds()) }

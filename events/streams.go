@@ -1,0 +1,170 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The streams.
+const (
+	// Stream holds the chains.
+	Stream = "OPSRELAY"
+	// TimerStream holds the timer of each chain, and what becomes of it when it
+	// is due. It is a stream of its own because the broker does not schedule in
+	// one that refuses when it is full.
+	TimerStream = "OPSRELAY_TIMERS"
+	// ProgressStream holds the newest progress of each volume.
+	ProgressStream = "OPSRELAY_PROGRESS"
+	// DeadLetterStream holds the broker's own notices of messages that it gave
+	// up on: pointers into Stream.
+	DeadLetterStream = "OPSRELAY_DEAD_LETTERS"
+)
+
+// Retention is how long a chain can be replayed. It is far above the longest
+// outage that is to be survived: an older event is gone even if nobody has seen
+// it.
+const Retention = 30 * 24 * time.Hour
+
+// Streams returns the configuration of every stream, for a broker that keeps
+// the given number of replicas (3 in production, 1 on a single server).
+func Streams(replicas int) []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{
+		{
+			Name:        Stream,
+			Description: "Opsrelay: one chain of facts for each operation request",
+			Subjects:    []string{factPrefix + ">"},
+			Retention:   jetstream.LimitsPolicy,
+			Storage:     jetstream.FileStorage,
+			Replicas:    replicas,
+			// An unfinished request must never be forgotten to make room: a full
+			// stream refuses, and the publisher says so.
+			Discard:    jetstream.DiscardNew,
+			MaxAge:     Retention,
+			MaxBytes:   1 << 30,
+			MaxMsgSize: 1 << 20,
+			Duplicates: time.Hour,
+			DenyDelete: true,
+			// A direct read may be answered by a stale replica.
+			AllowDirect: false,
+			Compression: jetstream.S2Compression,
+			// Plain subscribers listen here: a plain subscription to the stream's
+			// own subjects would hide from publishers that no leader answers.
+			RePublish: &jetstream.RePublish{Source: factPrefix + ">", Destination: livePrefix + ">"},
+		},
+		{
+			Name:              TimerStream,
+			Description:       "Opsrelay: one timer for each chain, and those that are due",
+			Subjects:          []string{timerPrefix + ">", timeoutPrefix + ">"},
+			Retention:         jetstream.LimitsPolicy,
+			Storage:           jetstream.FileStorage,
+			Replicas:          replicas,
+			Discard:           jetstream.DiscardOld,
+			MaxAge:            Retention,
+			MaxBytes:          256 << 20,
+			AllowMsgSchedules: true,
+			// What removes a timer does not stay in its place.
+			AllowMsgTTL: true,
+		},
+		{
+			Name:              ProgressStream,
+			Description:       "Opsrelay: the newest progress of each volume",
+			Subjects:          []string{progressPrefix + ">"},
+			Retention:         jetstream.LimitsPolicy,
+			Storage:           jetstream.FileStorage,
+			Replicas:          replicas,
+			Discard:           jetstream.DiscardOld,
+			MaxAge:            24 * time.Hour,
+			MaxBytes:          256 << 20,
+			MaxMsgsPerSubject: 1,
+			AllowDirect:       true,
+			Compression:       jetstream.S2Compression,
+		},
+		{
+			Name:        DeadLetterStream,
+			Description: "Opsrelay: messages that the broker gave up on",
+			Subjects: []string{
+				"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + Stream + ".>",
+				"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + Stream + ".>",
+			},
+			Retention: jetstream.LimitsPolicy,
+			Storage:   jetstream.FileStorage,
+			Replicas:  replicas,
+			Discard:   jetstream.DiscardOld,
+			MaxAge:    Retention,
+			MaxBytes:  64 << 20,
+		},
+	}
+}
+
+// AckWait is how soon the work of a worker that died is given to another. A
+// worker that lives says so every third of it.
+const AckWait = 30 * time.Second
+
+// Consumer is a durable consumer: what one service listens to.
+type Consumer struct {
+	// Name is the consumer's durable name, and its service's.
+	Name string
+	// Stream is what it consumes.
+	Stream string
+	// Subjects are the filters.
+	Subjects []string
+	// Description is for people.
+	Description string
+}
+
+// The consumers of the services. A service only binds to its own; provisioning
+// creates them all.
+var (
+	WatcherConsumer  = Consumer{Name: "watcher", Stream: Stream, Subjects: []string{factPrefix + ">"}, Description: "folds every fact into the request's status"}
+	PauserConsumer   = Consumer{Name: "pauser", Stream: Stream, Subjects: factFilters(Requested, Updated, Failed, Cancelled), Description: "pauses and resumes the database"}
+	ExpanderConsumer = Consumer{Name: "expander", Stream: Stream, Subjects: factFilters(Paused), Description: "grows the volumes"}
+	UpdaterConsumer  = Consumer{Name: "updater", Stream: Stream, Subjects: factFilters(Expanded), Description: "writes the new sizes into workload and database"}
+	// TimeoutConsumer and DeadLetterConsumer are the watcher's too: what nobody
+	// answered in time, and what the broker gave up on.
+	TimeoutConsumer    = Consumer{Name: "timeout", Stream: TimerStream, Subjects: []string{timeoutPrefix + ">"}, Description: "fails steps that are overdue"}
+	DeadLetterConsumer = Consumer{Name: "deadletter", Stream: DeadLetterStream, Subjects: []string{"$JS.EVENT.ADVISORY.CONSUMER.>"}, Description: "fails steps that the broker gave up on"}
+)
+
+// Consumers lists every consumer.
+func Consumers() []Consumer {
+	return []Consumer{WatcherConsumer, PauserConsumer, ExpanderConsumer, UpdaterConsumer, TimeoutConsumer, DeadLetterConsumer}
+}
+
+// Config is the consumer's configuration. There is no BackOff: it would bend
+// the delay of a negative acknowledgement. Deliveries count crashes and
+// hand-overs, not retries or waits, which stay in the worker: twenty of them
+// are a message that kills its workers.
+func (c Consumer) Config() jetstream.ConsumerConfig {
+	config := jetstream.ConsumerConfig{
+		Durable:       c.Name,
+		Description:   "Opsrelay: " + c.Description,
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       AckWait,
+		MaxDeliver:    20,
+		// Waiting for a disk is cheap, so thousands may be under way at once.
+		MaxAckPending: 20000,
+		// Immutable, so far above any number of replicas: each has one pull waiting.
+		MaxWaiting: 512,
+	}
+	// A single filter is part of the subject under which a consumer is created,
+	// so a right can name it.
+	if len(c.Subjects) == 1 {
+		config.FilterSubject = c.Subjects[0]
+	} else {
+		config.FilterSubjects = c.Subjects
+	}
+	return config
+}
+
+func factFilters(facts ...Fact) []string {
+	filters := make([]string, len(facts))
+	for i, fact := range facts {
+		filters[i] = FactFilter(fact)
+	}
+	return filters
+}

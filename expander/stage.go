@@ -1,0 +1,71 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package expander
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// The stages that need something from us, in Kubernetes' words (KEP-1790). All
+// others are shown and waited for.
+const (
+	stageNodePending          = string(corev1.PersistentVolumeClaimNodeResizePending)
+	stageInfeasibleController = string(corev1.PersistentVolumeClaimControllerResizeInfeasible)
+	stageInfeasibleNode       = string(corev1.PersistentVolumeClaimNodeResizeInfeasible)
+)
+
+// stage is how far the growth of one claim has come.
+type stage struct {
+	// name is events.StateRequested, events.StateGrown or what Kubernetes calls
+	// it.
+	name string
+	// message is what Kubernetes or the storage driver says about it, if
+	// anything.
+	message string
+}
+
+func (s stage) String() string {
+	if s.message == "" {
+		return s.name
+	}
+	return s.name + ": " + s.message
+}
+
+// stageOf judges a claim by its status. What an earlier growth to another size
+// left there is not taken for ours.
+func stageOf(claim *corev1.PersistentVolumeClaim, size resource.Quantity) stage {
+	if claim.Status.Capacity.Storage().Cmp(size) >= 0 {
+		return stage{name: events.StateGrown}
+	}
+	if claim.Status.Phase != corev1.ClaimBound {
+		return stage{name: events.StateRequested, message: fmt.Sprintf("the claim is %s", claim.Status.Phase)}
+	}
+	status, ours := claim.Status.AllocatedResourceStatuses[corev1.ResourceStorage], claim.Status.AllocatedResources.Storage().Cmp(size) >= 0
+	if status == "" || !ours {
+		return stage{name: events.StateRequested, message: message(claim)}
+	}
+	return stage{name: string(status), message: message(claim)}
+}
+
+// message is what the claim's conditions say: the error first, if there is one,
+// which is the driver's own words.
+func message(claim *corev1.PersistentVolumeClaim) string {
+	text := ""
+	for _, condition := range claim.Status.Conditions {
+		switch condition.Type {
+		case corev1.PersistentVolumeClaimControllerResizeError, corev1.PersistentVolumeClaimNodeResizeError:
+			return condition.Message
+		default:
+			if text == "" {
+				text = condition.Message
+			}
+		}
+	}
+	return text
+}

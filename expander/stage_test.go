@@ -1,0 +1,85 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package expander
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+func TestStageOf(t *testing.T) {
+	t.Parallel()
+	size := resource.MustParse("11Gi")
+	claim := func(capacity string, changes ...func(*corev1.PersistentVolumeClaimStatus)) *corev1.PersistentVolumeClaim {
+		c := &corev1.PersistentVolumeClaim{Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound}}
+		if capacity != "" {
+			c.Status.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(capacity)}
+		}
+		for _, change := range changes {
+			change(&c.Status)
+		}
+		return c
+	}
+	allocated := func(to string, status corev1.ClaimResourceStatus) func(*corev1.PersistentVolumeClaimStatus) {
+		return func(s *corev1.PersistentVolumeClaimStatus) {
+			s.AllocatedResources = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(to)}
+			s.AllocatedResourceStatuses = map[corev1.ResourceName]corev1.ClaimResourceStatus{corev1.ResourceStorage: status}
+		}
+	}
+	says := func(kind corev1.PersistentVolumeClaimConditionType, message string) func(*corev1.PersistentVolumeClaimStatus) {
+		return func(s *corev1.PersistentVolumeClaimStatus) {
+			s.Conditions = append(s.Conditions, corev1.PersistentVolumeClaimCondition{Type: kind, Status: corev1.ConditionTrue, Message: message})
+		}
+	}
+	cases := []struct {
+		name  string
+		claim *corev1.PersistentVolumeClaim
+		want  stage
+	}{
+		{"untouched", claim("10Gi"), stage{name: events.StateRequested}},
+		{"grown", claim("11Gi"), stage{name: events.StateGrown}},
+		{"grown, in other units", claim("11264Mi"), stage{name: events.StateGrown}},
+		{"larger than asked for", claim("12Gi"), stage{name: events.StateGrown}},
+		{"grown, with a condition left over", claim("11Gi", says(corev1.PersistentVolumeClaimResizing, "x")), stage{name: events.StateGrown}},
+		{"in progress", claim("10Gi", allocated("11Gi", corev1.PersistentVolumeClaimControllerResizeInProgress)), stage{name: "ControllerResizeInProgress"}},
+		{"the node's turn", claim("10Gi", allocated("11Gi", corev1.PersistentVolumeClaimNodeResizePending)), stage{name: stageNodePending}},
+		{
+			"infeasible, in the driver's words",
+			claim("10Gi", allocated("11Gi", corev1.PersistentVolumeClaimControllerResizeInfeasible),
+				says(corev1.PersistentVolumeClaimResizing, "resizing"), says(corev1.PersistentVolumeClaimControllerResizeError, "no room")),
+			stage{stageInfeasibleController, "no room"},
+		},
+		{
+			"an earlier growth to less was infeasible",
+			claim("10Gi", allocated("10752Mi", corev1.PersistentVolumeClaimControllerResizeInfeasible)),
+			stage{name: events.StateRequested},
+		},
+		{"not bound", claim("", func(s *corev1.PersistentVolumeClaimStatus) { s.Phase = corev1.ClaimPending }), stage{events.StateRequested, "the claim is Pending"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.want, stageOf(c.claim, size))
+		})
+	}
+}
+
+func TestPodOf(t *testing.T) {
+	t.Parallel()
+	for claim, want := range map[string]string{
+		"data-sdb-leaf-1":        "sdb-leaf-1",
+		"log-files-sdb-leaf-12":  "sdb-leaf-12",
+		"data-other-leaf-1":      "",
+		"sdb-leaf-data-sdb-leaf": "",
+	} {
+		pod, ok := podOf(claim, "sdb-leaf")
+		require.Equal(t, want, pod, claim)
+		require.Equal(t, want != "", ok, claim)
+	}
+}

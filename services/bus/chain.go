@@ -1,0 +1,216 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// ErrNoChain says that a chain has no event: nobody has begun it, or it is older
+// than [events.Retention].
+var ErrNoChain = errors.New("the chain has no event")
+
+// ErrLostRace says that the chain's last event is another one than was to be
+// followed: somebody else's successor is stored. Every such error is a
+// [*LostRace].
+var ErrLostRace = errors.New("the chain has gone on")
+
+// LostRace is [ErrLostRace] with the event that the chain has instead.
+type LostRace struct {
+	// Last is the chain's last event.
+	Last events.Event
+}
+
+// Error implements error.
+func (l *LostRace) Error() string {
+	return fmt.Sprintf("%s: its last event is %s (%d)", ErrLostRace, l.Last.ID(), l.Last.Sequence)
+}
+
+// Unwrap makes a LostRace an [ErrLostRace].
+func (l *LostRace) Unwrap() error { return ErrLostRace }
+
+// Chain publishes and reads the chains of facts, in the name of one service.
+type Chain struct {
+	bus    *Bus
+	source string
+}
+
+// Chain returns the publisher of the given service, the source of what it
+// publishes.
+func (b *Bus) Chain(source string) *Chain { return &Chain{bus: b, source: source} }
+
+// Begin stores the first event of a chain and returns it as it is stored. An
+// equal first event that is there already is no error: that one is returned. Any
+// other event is [ErrLostRace].
+func (c *Chain) Begin(ctx context.Context, first events.Event) (events.Event, error) {
+	if !events.Fact("").Precedes(first.Fact) {
+		return events.Event{}, fmt.Errorf("publish %s: %q does not begin a chain", first.ID(), first.Fact)
+	}
+	return c.publish(ctx, 0, first)
+}
+
+// Follow stores next behind previous, which must be the last event of its chain,
+// and returns it as it is stored. When the very same fact is the chain's last
+// event already, a lost answer or another worker was faster: that is no error,
+// and that event is returned. Anything else behind previous is [ErrLostRace].
+// After any other error it is unknown whether next is stored and the chain's
+// timer is set; the call may be repeated.
+func (c *Chain) Follow(ctx context.Context, previous, next events.Event) (events.Event, error) {
+	switch {
+	case previous.Sequence == 0:
+		return events.Event{}, fmt.Errorf("publish %s: its predecessor %s is not stored", next.ID(), previous.ID())
+	case previous.ChainKey() != next.ChainKey():
+		return events.Event{}, fmt.Errorf("publish %s: its predecessor is of another chain, %s", next.ID(), previous.ChainKey())
+	case !previous.Fact.Precedes(next.Fact):
+		return events.Event{}, fmt.Errorf("publish %s: %q must not follow %q", next.ID(), next.Fact, previous.Fact)
+	}
+	return c.publish(ctx, previous.Sequence, next)
+}
+
+// Last returns the last event of a chain, or [ErrNoChain].
+func (c *Chain) Last(ctx context.Context, key events.ChainKey) (events.Event, error) {
+	message, err := c.bus.lastMessage(ctx, events.Stream, key.Filter())
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return events.Event{}, fmt.Errorf("chain %s: %w", key, ErrNoChain)
+	}
+	if err != nil {
+		return events.Event{}, fmt.Errorf("last event of chain %s: %w", key, err)
+	}
+	last, err := events.Decode(message.Subject, message.Header, message.Data)
+	if err != nil {
+		return events.Event{}, fmt.Errorf("last event of chain %s, message %d: %w", key, message.Sequence, err)
+	}
+	last.Sequence = message.Sequence
+	return last, nil
+}
+
+// Progress tells how far a volume has come, to whoever looks. It is best effort:
+// nothing is waited for, and only the newest of a volume is kept.
+func (c *Chain) Progress(_ context.Context, key events.ChainKey, p events.Progress) error {
+	message, err := events.EncodeProgress(key, p)
+	if err != nil {
+		return err
+	}
+	if err := c.bus.conn.PublishMsg(message); err != nil {
+		return fmt.Errorf("publish progress of claim %s: %w", p.Claim, err)
+	}
+	return nil
+}
+
+// publish stores the event if the chain's last message has the given sequence,
+// counts how it went, and sets the chain's timer meanwhile.
+func (c *Chain) publish(ctx context.Context, expected uint64, e events.Event) (events.Event, error) {
+	e.Source = c.source
+	armed := c.armFor(ctx, e)
+	event, result, err := c.put(ctx, expected, e)
+	c.bus.metrics.Load().published.WithLabelValues(string(e.Fact), result).Inc()
+	armErr := <-armed
+	switch {
+	case errors.Is(err, ErrLostRace):
+		return events.Event{}, err
+	case err != nil:
+		return events.Event{}, fmt.Errorf("publish %s: %w", e.ID(), err)
+	case armErr != nil:
+		// The event is stored, but should its worker die, nobody would notice. The
+		// call is repeated, finds the event there, and sets the timer.
+		return events.Event{}, fmt.Errorf("publish %s: %w", e.ID(), armErr)
+	}
+	if expected != 0 && e.Fact.Ends() {
+		c.disarm(e.ChainKey())
+	}
+	return event, nil
+}
+
+// put publishes until it is clear what the chain has behind the expected
+// sequence.
+func (c *Chain) put(ctx context.Context, expected uint64, e events.Event) (_ events.Event, result string, _ error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	withID := true
+	for attempt := 1; ; attempt++ {
+		ack, err := c.send(ctx, expected, e, withID)
+		if err == nil && !ack.Duplicate {
+			e.Sequence = ack.Sequence
+			return e, resultStored, nil
+		}
+		if err != nil && !isConflict(err) {
+			return events.Event{}, resultError, err
+		}
+		// Duplicates are not looked for in the same order by a single server and
+		// by a cluster, so that "ours is there already" is a duplicate on one and
+		// a conflict on the other. The chain itself knows.
+		last, lastErr := c.Last(ctx, e.ChainKey())
+		switch {
+		case lastErr != nil && !errors.Is(lastErr, ErrNoChain):
+			return events.Event{}, resultError, lastErr
+		case lastErr == nil && last.ID() == e.ID():
+			return last, resultDuplicate, nil
+		case last.Sequence != expected:
+			return events.Event{}, resultConflict, &LostRace{Last: last}
+		case err == nil:
+			// The broker remembers our id, but the message is gone: the stream was
+			// emptied. The expected sequence alone keeps the chain from forking.
+			withID = false
+		default:
+			// A cluster refuses what races with a message that is on its way but
+			// not stored: that one will be seen in a moment, or was lost.
+			if err := pause(ctx, time.Duration(attempt)*10*time.Millisecond); err != nil {
+				return events.Event{}, resultError, err
+			}
+		}
+	}
+}
+
+func (c *Chain) send(ctx context.Context, expected uint64, e events.Event, withID bool) (*jetstream.PubAck, error) {
+	message, err := events.Encode(e)
+	if err != nil {
+		return nil, err
+	}
+	options := []jetstream.PublishOpt{
+		jetstream.WithExpectStream(events.Stream),
+		jetstream.WithExpectLastSequenceForSubject(expected, e.ChainKey().Filter()),
+	}
+	if withID {
+		options = append(options, jetstream.WithMsgID(e.ID()))
+	}
+	return c.bus.js.PublishMsg(ctx, message, options...)
+}
+
+// errCodeInProcess is the broker's code for a message whose id is on its way,
+// not yet stored.
+const errCodeInProcess jetstream.ErrorCode = 10158
+
+// isConflict reports whether the broker refused because the chain's last message
+// is another one, or is about to be. Clusters have codes of their own for that.
+func isConflict(err error) bool {
+	var apiErr *jetstream.APIError
+	if !errors.As(err, &apiErr) {
+		return false
+	}
+	switch apiErr.ErrorCode {
+	case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant, errCodeInProcess:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause waits, or returns why the context ended first.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

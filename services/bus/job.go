@@ -1,0 +1,191 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// reasonDeadline is the reason of a failure for want of time.
+const reasonDeadline = "DeadlineExceeded"
+
+var (
+	// errOverdue is the cause of a step's context that ended at the deadline.
+	errOverdue = errors.New("the deadline has passed")
+	// errAttemptOver is that of a step that must succeed: it gets more time.
+	errAttemptOver = errors.New("the attempt took too long")
+)
+
+// job is the work on one event.
+type job struct {
+	runner *Runner
+	flight *flight
+	event  events.Event
+	step   Step
+	// alive ends at shutdown only, ctx when the chain ended elsewhere as well.
+	alive, ctx context.Context
+	// attempts counts the calls of the step that failed, words is what the last
+	// of them said.
+	attempts int
+	words    string
+}
+
+// run calls the step until there is something to publish, or nothing to do.
+func (j *job) run() outcome {
+	for {
+		next, err := j.try()
+		if err == nil {
+			return j.conclude(next, outcomePublished)
+		}
+		var lost *LostRace
+		var permanent *events.Failure
+		switch {
+		case j.alive.Err() != nil:
+			return j.handOver()
+		case errors.As(err, &lost):
+			return j.release(lost.Last)
+		case errors.Is(context.Cause(j.ctx), ErrChainEnded):
+			return j.ended()
+		case errors.As(err, &permanent) && j.mayFail():
+			return j.conclude(j.event.Failed(*permanent), outcomeFailed)
+		case j.overdue():
+			j.hear(err)
+			return j.conclude(j.event.Failed(j.lateness()), outcomeFailed)
+		case errors.As(err, &permanent) && j.runner.cfg.Observer:
+			j.log().Error().Err(err).Msg("step gave up, going on without it")
+			return j.acknowledge(outcomeGaveUp)
+		}
+		j.wait(err)
+	}
+}
+
+// try calls the step once, if the event is still the last of its chain. An event
+// that is not is a [LostRace].
+func (j *job) try() (events.Event, error) {
+	if !j.runner.cfg.Observer {
+		last, err := j.runner.chain.Last(j.ctx, j.event.ChainKey())
+		if err != nil && !errors.Is(err, ErrNoChain) {
+			return events.Event{}, err
+		}
+		if last.Sequence != j.event.Sequence {
+			return events.Event{}, &LostRace{Last: last}
+		}
+	}
+	if j.overdue() {
+		return events.Event{}, errOverdue
+	}
+	ctx, cancel := j.limit()
+	defer cancel()
+	next, err := j.call(ctx)
+	if err != nil || next.Fact == "" {
+		return events.Event{}, err
+	}
+	if !j.event.Fact.Precedes(next.Fact) || next.ChainKey() != j.event.ChainKey() {
+		return events.Event{}, fmt.Errorf("the step answers %s with %s, which must not follow it", j.event.ID(), next.ID())
+	}
+	return next, nil
+}
+
+// limit is the time that the step has: until the operation's deadline, or, where
+// giving up is no way out, as long as any step from now.
+func (j *job) limit() (context.Context, context.CancelFunc) {
+	op := j.event.Operation
+	switch {
+	case j.runner.cfg.Observer:
+		return context.WithCancel(j.ctx)
+	case j.mayFail() && !op.Deadline.IsZero():
+		return context.WithDeadlineCause(j.ctx, op.Deadline, errOverdue)
+	case !j.mayFail() && op.StepTimeout > 0:
+		return context.WithTimeoutCause(j.ctx, op.StepTimeout.Duration(), errAttemptOver)
+	default:
+		return context.WithCancel(j.ctx)
+	}
+}
+
+// mayFail reports whether the event may be answered by failed. Where it may not,
+// a paused database would stay so: the step has to succeed.
+func (j *job) mayFail() bool { return !j.runner.cfg.Observer && j.event.Fact.Precedes(events.Failed) }
+
+func (j *job) overdue() bool {
+	deadline := j.event.Operation.Deadline
+	return j.mayFail() && !deadline.IsZero() && !time.Now().Before(deadline)
+}
+
+// call runs the step; a panic is an error like any other.
+func (j *job) call(ctx context.Context) (next events.Event, err error) {
+	defer j.recover(&err)
+	log := zerolog.Ctx(ctx).With().Int("attempt", j.attempts+1).Logger()
+	return j.step.Handle(log.WithContext(ctx), j.event)
+}
+
+func (j *job) recover(err *error) {
+	if problem := recover(); problem != nil {
+		j.log().Error().Bytes("stack", debug.Stack()).Interface("panic", problem).Msg("step panicked")
+		*err = fmt.Errorf("the step panicked: %v", problem)
+	}
+}
+
+// hear keeps what the step said last, for the failure that may come of it.
+func (j *job) hear(err error) {
+	if words := lastWords(err); words != "" {
+		j.words = words
+	}
+}
+
+// wait pauses before the next attempt, until the deadline at most.
+func (j *job) wait(err error) {
+	j.hear(err)
+	var notYet *notYet
+	var permanent *events.Failure
+	delay := retryDelay(j.attempts + 1)
+	if errors.As(err, &notYet) {
+		delay = max(notYet.after, minDelay)
+		j.log().Debug().Str("reason", notYet.reason).Dur("after_ms", delay).Msg("not yet")
+	} else {
+		j.attempts++
+		if errors.As(err, &permanent) {
+			j.runner.metrics.insisted.WithLabelValues(j.runner.cfg.Consumer.Name).Inc()
+		}
+		j.log().Warn().Int("attempt", j.attempts).Dur("again_ms", delay).Err(err).Msg("step failed, trying again")
+	}
+	if deadline := j.event.Operation.Deadline; j.mayFail() && !deadline.IsZero() {
+		delay = min(delay, max(0, time.Until(deadline)))
+	}
+	// Why it ended is found by the next attempt.
+	_ = pause(j.ctx, delay)
+}
+
+// lateness is the failure of a step that was not done in time, with its last
+// words.
+func (j *job) lateness() events.Failure {
+	message := fmt.Sprintf("not done within %s", j.event.Operation.StepTimeout.Duration())
+	if j.words != "" {
+		message += ": " + j.words
+	}
+	return *failure(j.event, reasonDeadline, message)
+}
+
+// lastWords is an error's text without the noise of a context that ended.
+func lastWords(err error) string {
+	var notYet *notYet
+	if errors.As(err, &notYet) {
+		return notYet.reason
+	}
+	words := err.Error()
+	for _, noise := range []string{context.DeadlineExceeded.Error(), errOverdue.Error(), errAttemptOver.Error()} {
+		words = strings.TrimSuffix(strings.TrimSuffix(words, noise), ": ")
+	}
+	return words
+}
+
+func (j *job) log() *zerolog.Logger { return zerolog.Ctx(j.alive) }

@@ -1,0 +1,100 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// schedulesLevel is the API level of the first server that can schedule
+// messages, 2.12.
+const schedulesLevel = 2
+
+// errCodeImmutable and errCodeConsumerConfig are the broker's codes for a stream
+// or consumer that is there and differs in a way that cannot be changed.
+const (
+	errCodeImmutable      jetstream.ErrorCode = 10052
+	errCodeConsumerConfig jetstream.ErrorCode = jetstream.JSErrCodeConsumerCreate
+)
+
+// Provision creates every stream and consumer of the contract, or brings them up
+// to date. It may be run any number of times, by several processes at once, and
+// waits for a broker that is still coming up until the context ends.
+func Provision(ctx context.Context, js jetstream.JetStream, replicas int) error {
+	for attempt := 1; ; attempt++ {
+		err := provision(ctx, js, replicas)
+		if err == nil || !comingUp(err) || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(retryDelay(attempt)):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func provision(ctx context.Context, js jetstream.JetStream, replicas int) error {
+	if err := checkServer(ctx, js); err != nil {
+		return err
+	}
+	for _, config := range events.Streams(replicas) {
+		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
+			return refusedConfig("stream "+config.Name, "nats stream rm "+config.Name, err)
+		}
+	}
+	for _, consumer := range events.Consumers() {
+		if _, err := js.CreateOrUpdateConsumer(ctx, consumer.Stream, consumer.Config()); err != nil {
+			return refusedConfig("consumer "+consumer.Name+" of stream "+consumer.Stream,
+				"nats consumer rm "+consumer.Stream+" "+consumer.Name, err)
+		}
+	}
+	return nil
+}
+
+// checkServer refuses a server that cannot do what the relay needs.
+func checkServer(ctx context.Context, js jetstream.JetStream) error {
+	account, err := js.AccountInfo(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("provision: this NATS server or account has no JetStream; enable it in the server's configuration: %w", err)
+	case err != nil:
+		return fmt.Errorf("provision: ask for the account: %w", err)
+	case account.API.Level < schedulesLevel:
+		return fmt.Errorf("provision: NATS server %s has JetStream API level %d; Opsrelay needs 2.12 or newer (level %d) for scheduled messages",
+			js.Conn().ConnectedServerVersion(), account.API.Level, schedulesLevel)
+	default:
+		return nil
+	}
+}
+
+// refusedConfig says how to get out of a difference that cannot be changed in
+// place.
+func refusedConfig(what, remove string, err error) error {
+	var apiErr *jetstream.APIError
+	if errors.As(err, &apiErr) && (apiErr.ErrorCode == errCodeImmutable || apiErr.ErrorCode == errCodeConsumerConfig) {
+		return fmt.Errorf("provision %s: it is there and differs in a way that the broker cannot change; "+
+			"stop the services, remove it (%s) and provision again, requests under way are driven anew: %w", what, remove, err)
+	}
+	return fmt.Errorf("provision %s: %w", what, err)
+}
+
+// comingUp reports whether another try may succeed: a cluster without a leader
+// yet, an answer that did not come.
+func comingUp(err error) bool {
+	var apiErr *jetstream.APIError
+	if errors.As(err, &apiErr) {
+		return apiErr.Code == 503
+	}
+	return errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrDisconnected)
+}

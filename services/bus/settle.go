@@ -1,0 +1,116 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// outcome is how the handling of a message ended, as a label.
+type outcome string
+
+const (
+	// outcomeDone: nothing follows.
+	outcomeDone outcome = "done"
+	// outcomePublished: the step's successor is stored.
+	outcomePublished outcome = "published"
+	// outcomeFailed: failed is stored.
+	outcomeFailed outcome = "failed"
+	// outcomeStale: the chain had gone on, before the step or during it.
+	outcomeStale outcome = "stale"
+	// outcomeGaveUp: an observer said that no repetition helps.
+	outcomeGaveUp outcome = "gave_up"
+	// outcomeHandOver: given to another worker at shutdown.
+	outcomeHandOver outcome = "handover"
+	// outcomePoison: no event; the broker was told to forget it.
+	outcomePoison outcome = "poison"
+	// outcomeIgnored: a fact that this version does not know.
+	outcomeIgnored outcome = "ignored"
+	// outcomeUnacknowledged: done, but the broker did not confirm it; the
+	// message will come again and be found stale.
+	outcomeUnacknowledged outcome = "unacknowledged"
+)
+
+// conclude publishes the successor, if there is one, and acknowledges.
+func (j *job) conclude(next events.Event, published outcome) outcome {
+	if next.Fact == "" {
+		return j.acknowledge(outcomeDone)
+	}
+	for attempt := 1; ; attempt++ {
+		// The last try at shutdown is worth its time: the effect is there.
+		_, err := j.runner.chain.Follow(context.WithoutCancel(j.alive), j.event, next)
+		var lost *LostRace
+		switch {
+		case err == nil:
+			return j.acknowledge(published)
+		case errors.As(err, &lost):
+			return j.release(lost.Last)
+		case j.alive.Err() != nil:
+			return j.handOver()
+		}
+		j.log().Warn().Int("attempt", attempt).Str("next", string(next.Fact)).Err(err).Msg("cannot publish, trying again")
+		_ = pause(j.alive, retryDelay(attempt))
+	}
+}
+
+// ended finds out what the chain has instead.
+func (j *job) ended() outcome {
+	for attempt := 1; ; attempt++ {
+		last, err := j.runner.chain.Last(j.alive, j.event.ChainKey())
+		switch {
+		case err == nil || errors.Is(err, ErrNoChain):
+			return j.release(last)
+		case j.alive.Err() != nil:
+			return j.handOver()
+		}
+		j.log().Warn().Int("attempt", attempt).Err(err).Msg("cannot read the chain, trying again")
+		_ = pause(j.alive, retryDelay(attempt))
+	}
+}
+
+// release has the step let go of what it holds for a chain that went on without
+// it, and acknowledges.
+func (j *job) release(last events.Event) outcome {
+	for attempt := 1; ; attempt++ {
+		err := j.letGo(last)
+		switch {
+		case err == nil:
+			return j.acknowledge(outcomeStale)
+		case j.alive.Err() != nil:
+			return j.handOver()
+		}
+		j.log().Warn().Int("attempt", attempt).Err(err).Msg("cannot let go, trying again")
+		_ = pause(j.alive, retryDelay(attempt))
+	}
+}
+
+func (j *job) letGo(last events.Event) (err error) {
+	defer j.recover(&err)
+	if step, ok := j.step.(Releaser); ok {
+		return step.Release(j.alive, j.event, last)
+	}
+	return nil
+}
+
+// acknowledge tells the broker that the event is answered, and waits for its
+// word.
+func (j *job) acknowledge(o outcome) outcome {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.alive), requestTimeout)
+	defer cancel()
+	if err := j.flight.message().DoubleAck(ctx); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+		j.log().Warn().Str("outcome", string(o)).Err(err).Msg("the broker did not confirm, the message will come again")
+		return outcomeUnacknowledged
+	}
+	return o
+}
+
+func (j *job) handOver() outcome {
+	j.runner.giveBack(j.alive, j.flight.message())
+	return outcomeHandOver
+}

@@ -1,0 +1,70 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// Step is what a service does: it answers one event. It returns the successor,
+// which the runner publishes; the zero Event means that nothing follows. The
+// context ends at the operation's deadline, with cause [ErrChainEnded] when the
+// chain ended elsewhere, and with cause [ErrShutdown] when the process ends.
+//
+// An error is a verdict: [Permanent], [NotYet], or anything else, which is tried
+// again until the deadline.
+type Step interface {
+	Handle(ctx context.Context, event events.Event) (events.Event, error)
+}
+
+// StepFunc is a function that is a [Step].
+type StepFunc func(ctx context.Context, event events.Event) (events.Event, error)
+
+// Handle implements [Step].
+func (f StepFunc) Handle(ctx context.Context, event events.Event) (events.Event, error) {
+	return f(ctx, event)
+}
+
+// Releaser is implemented by a [Step] that may hold something for an event. It
+// is called when the event's chain went on without this step (a lost race, a
+// stale redelivery, an end elsewhere) before the event is acknowledged. It must
+// be idempotent: it is called for events, too, that the step had never seen. Last
+// is what the chain has instead; the zero Event if it has nothing any more.
+type Releaser interface {
+	Release(ctx context.Context, event, last events.Event) error
+}
+
+// The causes of a step's context that ended before its deadline.
+var (
+	// ErrShutdown: the process ends. The event is given to another worker.
+	ErrShutdown = errors.New("shutting down")
+	// ErrChainEnded: the chain went on without this step. What the step did is
+	// not published.
+	ErrChainEnded = errors.New("the chain ended elsewhere")
+)
+
+// RunnerConfig is what a runner works with.
+type RunnerConfig struct {
+	// Consumer is what it listens to. It must be provisioned.
+	Consumer events.Consumer
+	// Step is what it does. [events.TimeoutConsumer] and
+	// [events.DeadLetterConsumer] need none: their runners fail the requests
+	// whose steps nobody does.
+	Step Step
+	// Source is the name of the service: the source of what it publishes.
+	Source string
+	// Concurrency is how many events it works on at once. If not set, 1024:
+	// most of them wait.
+	Concurrency int
+	// Observer is for a step that only looks: it handles the facts of chains
+	// that have gone on as well, has no deadline, and never fails a request.
+	Observer bool
+	// Registerer gets the runner's metrics. It may be nil.
+	Registerer prometheus.Registerer
+}

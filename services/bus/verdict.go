@@ -1,0 +1,28 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"time"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// Permanent is the verdict of a step that no repetition can mend: the runner
+// publishes failed with it. An [events.Failure] anywhere in a step's error says
+// the same.
+func Permanent(f events.Failure) error { return &f }
+
+// NotYet is the verdict of a step whose time has not come: it is called again
+// after d, and no attempt is counted. The reason is for the log, and for the
+// failure should the deadline pass meanwhile.
+func NotYet(d time.Duration, reason string) error { return &notYet{after: d, reason: reason} }
+
+type notYet struct {
+	after  time.Duration
+	reason string
+}
+
+// Error implements error.
+func (n *notYet) Error() string { return "not yet: " + n.reason }

@@ -1,0 +1,64 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubedb
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Tweak narrows what an informer lists and watches, e.g. by a field or label selector.
+type Tweak func(*metav1.ListOptions)
+
+// SinglestoreInformer returns an informer of the databases of a namespace ("" for all), indexed by cache.NamespaceIndex.
+// It never re-lists on its own account: a change is an event, and a broken watch is resumed or listed anew.
+func (c *Client) SinglestoreInformer(namespace string, tweaks ...Tweak) cache.SharedIndexInformer {
+	return NewInformer(c.Singlestores(namespace), &Singlestore{}, tweaks...)
+}
+
+// SinglestoreOpsRequestInformer returns an informer of the requests of a namespace, like SinglestoreInformer.
+func (c *Client) SinglestoreOpsRequestInformer(namespace string, tweaks ...Tweak) cache.SharedIndexInformer {
+	return NewInformer(c.SinglestoreOpsRequests(namespace), &SinglestoreOpsRequest{}, tweaks...)
+}
+
+// PetSetInformer returns an informer of the PetSets of a namespace, like SinglestoreInformer.
+func (c *Client) PetSetInformer(namespace string, tweaks ...Tweak) cache.SharedIndexInformer {
+	return NewInformer(c.PetSets(namespace), &PetSet{}, tweaks...)
+}
+
+// ListWatcher lists and watches one kind; every typed client of client-go and of this package does.
+//
+// +k8s:deepcopy-gen=false
+type ListWatcher[L runtime.Object] interface {
+	List(ctx context.Context, options metav1.ListOptions) (L, error)
+	Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error)
+}
+
+// NewInformer returns an informer of what client lists and watches, narrowed by tweaks and indexed by namespace. example
+// is an empty object of the kind.
+func NewInformer[L runtime.Object](
+	client ListWatcher[L], example runtime.Object, tweaks ...Tweak,
+) cache.SharedIndexInformer {
+	tweak := func(options metav1.ListOptions) metav1.ListOptions {
+		for _, apply := range tweaks {
+			apply(&options)
+		}
+		return options
+	}
+	source := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return client.List(ctx, tweak(options))
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return client.Watch(ctx, tweak(options))
+		},
+	}
+	return cache.NewSharedIndexInformer(source, example, 0, cache.Indexers{
+		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,
+	})
+}

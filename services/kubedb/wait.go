@@ -1,0 +1,62 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kubedb
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/tools/cache"
+)
+
+// WaitSinglestore watches one database until done says so. done is called with each state of the object, and with nil
+// when there is no such object. A context that ends first gives its cause.
+func (c *Client) WaitSinglestore(ctx context.Context, namespace, name string, done func(*Singlestore) bool) error {
+	watching, stop := context.WithCancel(ctx)
+	informer := c.SinglestoreInformer(namespace, func(options *metav1.ListOptions) {
+		options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
+	})
+	changed := make(chan struct{}, 1)
+	notify := func() {
+		select {
+		case changed <- struct{}{}:
+		default: // a change is waiting to be looked at already
+		}
+	}
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { notify() },
+		UpdateFunc: func(any, any) { notify() },
+		DeleteFunc: func(any) { notify() },
+	})
+	if err != nil {
+		stop()
+		return err
+	}
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); informer.RunWithContext(watching) }()
+	defer func() { stop(); <-stopped }()
+
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		return context.Cause(ctx)
+	}
+	for {
+		object, exists, err := informer.GetStore().GetByKey(namespace + "/" + name)
+		if err != nil {
+			return err
+		}
+		var db *Singlestore
+		if exists {
+			db = object.(*Singlestore)
+		}
+		if done(db) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

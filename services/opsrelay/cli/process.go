@@ -1,0 +1,147 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/runtime"
+)
+
+// environment is what a service finds when it is started.
+type environment struct {
+	// clients speak to Kubernetes with the service's identity.
+	clients runtime.Clients
+	// bus is the connection to NATS; nil for a service that needs none.
+	bus *bus.Bus
+	// namespace limits what is watched; empty means all.
+	namespace string
+	registry  *prometheus.Registry
+	health    *runtime.Health
+}
+
+// serviceCommand returns the command that runs one service as a process.
+func serviceCommand(s service) *cobra.Command {
+	var (
+		logging  runtime.Logging
+		kube     runtime.Kubernetes
+		nats     = bus.Config{Name: s.name}
+		httpAddr string
+	)
+	cmd := &cobra.Command{
+		Use:     s.name,
+		Short:   s.short,
+		Long:    s.long,
+		Example: s.example,
+		GroupID: s.group,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logger, err := logging.Logger(cmd.ErrOrStderr(), s.name)
+			if err != nil {
+				return err
+			}
+			ctx := logger.WithContext(cmd.Context())
+			config, err := kube.Config(s.name)
+			if err != nil {
+				return err
+			}
+			clients, err := runtime.NewClients(config)
+			if err != nil {
+				return err
+			}
+			env := environment{clients: clients, namespace: kube.Namespace, registry: newRegistry(), health: runtime.NewHealth()}
+			if s.needsBus {
+				if env.bus, err = bus.Connect(ctx, nats); err != nil {
+					return err
+				}
+			}
+			return runProcess(ctx, s, env, httpAddr)
+		},
+	}
+	flags := cmd.Flags()
+	logging.AddFlags(flags)
+	kube.AddFlags(flags)
+	flags.StringVar(&httpAddr, "http-address", ":8080", "address of /livez, /readyz and /metrics; empty for none")
+	if s.needsBus {
+		addNATSFlags(&nats, flags)
+	}
+	if s.addFlags != nil {
+		s.addFlags(flags)
+	}
+	return cmd
+}
+
+// runProcess runs the service until the context ends or its connection to NATS
+// does, and then ends in order: the service hands over what it works on, then
+// the connection is drained.
+func runProcess(ctx context.Context, s service, env environment, httpAddr string) error {
+	logger := zerolog.Ctx(ctx)
+	logger.Info().Str("version", runtime.Version()).Msg("starting")
+	group, groupCtx := errgroup.WithContext(ctx)
+	if httpAddr != "" {
+		listener, err := net.Listen("tcp", httpAddr)
+		if err != nil {
+			return fmt.Errorf("--http-address: %w", err)
+		}
+		group.Go(func() error { return env.health.Serve(groupCtx, listener, env.registry) })
+	}
+	if env.bus != nil {
+		env.health.Ready("nats", env.bus.Ready)
+		group.Go(func() error { return untilClosed(groupCtx, env.bus) })
+	}
+	group.Go(func() error { return s.run(groupCtx, env) })
+	err := group.Wait()
+	if env.bus != nil {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), runtime.ShutdownTimeout)
+		defer cancel()
+		err = errors.Join(err, env.bus.Close(ending))
+	}
+	logger.Info().Err(err).Msg("stopped")
+	return err
+}
+
+// untilClosed returns an error when the connection has ended for good: the
+// process cannot go on and is started anew by whoever supervises it.
+func untilClosed(ctx context.Context, b *bus.Bus) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-b.Closed():
+		return errors.New("the connection to NATS has ended for good")
+	}
+}
+
+// newRegistry returns a registry with the metrics of the process itself.
+func newRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "opsrelay_build_info",
+			Help:        "Always 1; the labels say what runs.",
+			ConstLabels: prometheus.Labels{"version": runtime.Version(), "host": hostname()},
+		}, func() float64 { return 1 }),
+	)
+	return registry
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
+}

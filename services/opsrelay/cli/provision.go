@@ -1,0 +1,51 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
+)
+
+// provisionTimeout bounds the creation of streams: a new cluster of three
+// servers needs some 12 s before its first one.
+const provisionTimeout = 2 * time.Minute
+
+func provisionCommand() *cobra.Command {
+	config := bus.Config{Name: "provision"}
+	var replicas int
+	cmd := &cobra.Command{
+		Use:   "provision",
+		Short: "Create or update the streams and consumers in NATS JetStream",
+		Long: `Provision creates the streams and consumers that the services bind to, and brings
+older ones to this version's configuration. It may be run at any time and any
+number of times. The services never create anything themselves.`,
+		Example: "  opsrelay provision --nats-url nats://nats:4222 --replicas 3",
+		GroupID: groupSetUp,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), provisionTimeout)
+			defer cancel()
+			b, err := bus.Connect(ctx, config)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = b.Close(ctx) }() // everything was answered
+			if err := bus.Provision(ctx, b.JetStream(), replicas); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d streams and %d consumers are as they should be\n", len(events.Streams(replicas)), len(events.Consumers()))
+			return err
+		},
+	}
+	addNATSFlags(&config, cmd.Flags())
+	cmd.Flags().IntVar(&replicas, "replicas", 1, "servers that keep a copy of each stream: 3 in production, 1 on a single server")
+	return cmd
+}

@@ -1,0 +1,76 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is the command line of the opsrelay binary.
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/opsrelay/opsrelay/services/runtime"
+)
+
+const rootLong = `Opsrelay grows the disks of KubeDB databases on Kubernetes.
+
+A SinglestoreOpsRequest of type VolumeExpansion is passed on like a baton by
+four services over NATS JetStream:
+
+  watcher   admits the request, and writes its status
+  pauser    pauses the database, and resumes it at the end, whatever happened
+  expander  grows every volume, and waits until that is true
+  updater   writes the new size into workload and database object
+
+Each service is a process of its own that may run in any number of replicas.
+Where KubeDB is not installed, provisioner and petset stand in for it.
+
+Every flag can also be given as an environment variable: --nats-url is
+OPSRELAY_NATS_URL.`
+
+// New returns the root command.
+func New() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "opsrelay",
+		Short:         "Grow the disks of KubeDB databases on Kubernetes",
+		Long:          rootLong,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return runtime.SetFromEnvironment(cmd.Flags())
+		},
+	}
+	root.AddGroup(
+		&cobra.Group{ID: groupRelay, Title: "The services of the relay:"},
+		&cobra.Group{ID: groupKubeDB, Title: "In the place of KubeDB, where it is not installed:"},
+		&cobra.Group{ID: groupSetUp, Title: "Setting up:"},
+	)
+	for _, s := range services() {
+		root.AddCommand(serviceCommand(s))
+	}
+	root.AddCommand(provisionCommand(), natsAuthCommand(), upCommand(), versionCommand())
+	return root
+}
+
+// The groups of commands in the help.
+const (
+	groupRelay  = "relay"
+	groupKubeDB = "kubedb"
+	groupSetUp  = "setup"
+)
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			line := "opsrelay " + runtime.Version()
+			if revision := runtime.Revision(); revision != "" {
+				line += " (" + revision + ")"
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), line)
+			return err
+		},
+	}
+}

@@ -1,0 +1,198 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/expander"
+	"github.com/opsrelay/opsrelay/pauser"
+	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/petset"
+	"github.com/opsrelay/opsrelay/services/provisioner"
+	"github.com/opsrelay/opsrelay/updater"
+	"github.com/opsrelay/opsrelay/watcher"
+)
+
+// service is one service: its place in the help, and how it is run.
+type service struct {
+	name, short, long, example, group string
+	// needsBus says that it speaks to NATS.
+	needsBus bool
+	// addFlags adds the flags of its own, if it has any.
+	addFlags func(*pflag.FlagSet)
+	// run runs it until the context ends.
+	run func(context.Context, environment) error
+}
+
+// services lists every service, with its flags at their defaults.
+func services() []service {
+	return []service{watcherService(), pauserService(), expanderService(), updaterService(), provisionerService(), petsetService()}
+}
+
+func watcherService() service {
+	var config watcher.Config
+	return service{
+		name: "watcher", group: groupRelay, needsBus: true,
+		short: "Admit operation requests, and write their status",
+		long: `The watcher watches SinglestoreOpsRequests. A request that can work is published
+as requested, one that cannot as rejected, with the field and the reason, before
+anything is touched. A request that is deleted under way is published as
+cancelled. The watcher also folds every fact of the relay back into the
+request's phase and conditions, as KubeDB writes them.`,
+		example: "  opsrelay watcher --nats-url nats://nats:4222",
+		addFlags: func(flags *pflag.FlagSet) {
+			flags.DurationVar(&config.StepTimeout, "step-timeout", 30*time.Minute, "how long a step may take if the request has no spec.timeout")
+			flags.DurationVar(&config.RedriveAfter, "redrive-after", time.Minute, "how long a request may be under way without news before it is compared with its chain, which the broker may have lost")
+			flags.BoolVar(&config.LeaveOtherTypes, "leave-other-types", false, "leave requests of types other than VolumeExpansion alone instead of rejecting them")
+			flags.IntVar(&config.Workers, "workers", 8, "requests that are looked at side by side")
+		},
+		run: func(ctx context.Context, env environment) error {
+			config.Client, config.Core, config.Namespace = env.clients.KubeDB, env.clients.Core, env.namespace
+			config.Chain = env.bus.Chain("watcher")
+			w, err := watcher.New(config)
+			if err != nil {
+				return err
+			}
+			env.health.ReadyWhen("watch", w.HasSynced, "requests and databases are not listed yet")
+			group, ctx := errgroup.WithContext(ctx)
+			group.Go(func() error { return w.Run(ctx) })
+			group.Go(func() error {
+				if !cache.WaitForCacheSync(ctx.Done(), w.HasSynced) {
+					return nil
+				}
+				return runStep(ctx, env, bus.RunnerConfig{Consumer: events.WatcherConsumer, Step: w, Observer: true})
+			})
+			// What nobody answered in time, and what the broker gave up on, fails.
+			for _, consumer := range []events.Consumer{events.TimeoutConsumer, events.DeadLetterConsumer} {
+				group.Go(func() error {
+					return runStep(ctx, env, bus.RunnerConfig{Consumer: consumer, Source: "watcher"})
+				})
+			}
+			return group.Wait()
+		},
+	}
+}
+
+func pauserService() service {
+	return service{
+		name: "pauser", group: groupRelay, needsBus: true,
+		short: "Pause databases, and resume them whatever happened",
+		long: `The pauser takes the pause of a database for a request (requested -> paused) and
+gives it back at the end, after success, failure and cancellation alike (updated,
+failed, cancelled -> resumed). The pause is KubeDB's own: a True Paused condition
+in the database's status. Somebody else's pause is waited for and never removed.`,
+		example: "  opsrelay pauser --nats-url nats://nats:4222",
+		run: func(ctx context.Context, env environment) error {
+			return runStep(ctx, env, bus.RunnerConfig{Consumer: events.PauserConsumer, Step: pauser.New(env.clients.KubeDB)})
+		},
+	}
+}
+
+func expanderService() service {
+	return service{
+		name: "expander", group: groupRelay, needsBus: true,
+		short: "Grow every volume, and wait until that is true",
+		long: `The expander raises the storage request of every persistent volume claim of the
+components that a request names (paused -> expanded), side by side, and watches
+until each claim's capacity is at least what was requested. The pod of a volume
+that waits for its node is annotated, which makes the kubelet act at once instead
+of at its next sync, up to a minute later.`,
+		example: "  opsrelay expander --nats-url nats://nats:4222",
+		run: func(ctx context.Context, env environment) error {
+			claims, err := expander.NewClaims(env.clients.Core, env.namespace)
+			if err != nil {
+				return err
+			}
+			env.health.ReadyWhen("watch", claims.HasSynced, "claims are not listed yet")
+			chain := env.bus.Chain("expander")
+			tell := func(ctx context.Context, key events.ChainKey, p events.Progress) {
+				if err := chain.Progress(ctx, key, p); err != nil {
+					zerolog.Ctx(ctx).Debug().Str("claim", p.Claim).Err(err).Msg("progress not published")
+				}
+			}
+			step := expander.New(env.clients.KubeDB, env.clients.Core, claims, tell)
+			group, ctx := errgroup.WithContext(ctx)
+			group.Go(func() error { claims.Run(ctx); return nil })
+			group.Go(func() error {
+				if !cache.WaitForCacheSync(ctx.Done(), claims.HasSynced) {
+					return nil
+				}
+				return runStep(ctx, env, bus.RunnerConfig{Consumer: events.ExpanderConsumer, Step: step})
+			})
+			return group.Wait()
+		},
+	}
+}
+
+func updaterService() service {
+	return service{
+		name: "updater", group: groupRelay, needsBus: true,
+		short: "Write the new sizes into workload and database object",
+		long: `The updater raises the size in the workload's claim templates, in place, and in
+the database object (expanded -> updated), so that volumes made later are as
+large. It touches no other field, and no size that is larger already.`,
+		example: "  opsrelay updater --nats-url nats://nats:4222",
+		run: func(ctx context.Context, env environment) error {
+			return runStep(ctx, env, bus.RunnerConfig{Consumer: events.UpdaterConsumer, Step: updater.New(env.clients.KubeDB)})
+		},
+	}
+}
+
+// runStep runs a step on its consumer until the context ends.
+func runStep(ctx context.Context, env environment, config bus.RunnerConfig) error {
+	config.Registerer = env.registry
+	if config.Source == "" {
+		config.Source = config.Consumer.Name
+	}
+	runner := env.bus.NewRunner(config)
+	env.health.Ready(config.Consumer.Name, runner.Ready)
+	env.health.Live(config.Consumer.Name, runner.Live)
+	return runner.Run(ctx)
+}
+
+func provisionerService() service {
+	return service{
+		name: "provisioner", group: groupKubeDB,
+		short: "Make what a Singlestore object asks for, in KubeDB's place",
+		long: `The provisioner makes the Secret, Services, ServiceAccount and PetSets of every
+Singlestore object and keeps its status, as KubeDB's own does. A paused database
+is left alone. Do not run it where KubeDB is installed.`,
+		example: "  opsrelay provisioner",
+		run: func(ctx context.Context, env environment) error {
+			controller, err := provisioner.New(provisioner.Config{Client: env.clients.KubeDB, Kubernetes: env.clients.Core, Namespace: env.namespace})
+			if err != nil {
+				return err
+			}
+			env.health.ReadyWhen("watch", controller.HasSynced, "databases are not listed yet")
+			return controller.Run(ctx)
+		},
+	}
+}
+
+func petsetService() service {
+	return service{
+		name: "petset", group: groupKubeDB,
+		short: "Run the pods and claims of PetSets, in KubeDB's place",
+		long: `The petset controller makes the pods and claims of every PetSet, as KubeDB's own
+does. Claims are never resized or deleted. Do not run it where KubeDB is
+installed.`,
+		example: "  opsrelay petset",
+		run: func(ctx context.Context, env environment) error {
+			controller, err := petset.New(petset.Config{Client: env.clients.KubeDB, Kubernetes: env.clients.Core, Namespace: env.namespace})
+			if err != nil {
+				return err
+			}
+			env.health.ReadyWhen("watch", controller.HasSynced, "PetSets are not listed yet")
+			return controller.Run(ctx)
+		},
+	}
+}

@@ -1,0 +1,144 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/runtime"
+)
+
+// up is all services in one process.
+type up struct {
+	logging     runtime.Logging
+	kube        runtime.Kubernetes
+	dataDir     string
+	natsAddress string
+	httpAddress string
+	accounts    string
+	controllers bool
+	services    []service
+}
+
+func upCommand() *cobra.Command {
+	u := &up{}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run everything in one process, with a NATS server of its own",
+		Long: `Up runs the four services of the relay in one process, with an embedded NATS
+JetStream that keeps its data in a directory: for a try, a laptop or a small
+cluster. What is shared is the process only: the services speak over NATS, each
+with its own identity in Kubernetes.
+
+The manifests of deploy/base/rights must be applied: up acts as their service accounts,
+for which the user of the kubeconfig needs the right to impersonate them.`,
+		Example: `  opsrelay up --data-dir ./data
+  opsrelay up --data-dir ./data --database-controllers   # a cluster without KubeDB`,
+		GroupID: groupSetUp,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return u.run(cmd) },
+	}
+	flags := cmd.Flags()
+	u.logging.AddFlags(flags)
+	u.kube.AddFlags(flags)
+	flags.StringVar(&u.dataDir, "data-dir", "opsrelay-data", "directory in which NATS keeps its data")
+	flags.StringVar(&u.natsAddress, "nats-address", "127.0.0.1:4222", "address at which NATS listens for subscribers; port 0 for a free one, empty for none")
+	flags.StringVar(&u.httpAddress, "http-address", "127.0.0.1:8080", "address of /livez, /readyz and /metrics; empty for none")
+	flags.StringVar(&u.accounts, "service-accounts", "opsrelay", "namespace of the service accounts to act as; empty to act as the user of the kubeconfig")
+	flags.BoolVar(&u.controllers, "database-controllers", false, "also run provisioner and petset, for a cluster without KubeDB")
+	for _, s := range services() {
+		if s.addFlags != nil {
+			s.addFlags(flags)
+		}
+		u.services = append(u.services, s)
+	}
+	return cmd
+}
+
+// run runs everything until the context ends or one part fails.
+func (u *up) run(cmd *cobra.Command) error {
+	logger, err := u.logging.Logger(cmd.ErrOrStderr(), "up")
+	if err != nil {
+		return err
+	}
+	ctx := logger.WithContext(cmd.Context())
+	config, err := u.kube.Config("up")
+	if err != nil {
+		return err
+	}
+	broker, err := startBroker(u.dataDir, u.natsAddress)
+	if err != nil {
+		return err
+	}
+	defer func() { broker.Shutdown(); broker.WaitForShutdown() }()
+	if err := provisionBroker(ctx, broker); err != nil {
+		return err
+	}
+	logger.Info().Str("nats", broker.ClientURL()).Str("kubernetes", config.Host).Msg("starting")
+
+	registry, health := newRegistry(), runtime.NewHealth()
+	group, groupCtx := errgroup.WithContext(ctx)
+	if u.httpAddress != "" {
+		listener, err := net.Listen("tcp", u.httpAddress)
+		if err != nil {
+			return fmt.Errorf("--http-address: %w", err)
+		}
+		logger.Info().Str("http", "http://"+listener.Addr().String()).Msg("serving probes and metrics")
+		group.Go(func() error { return health.Serve(groupCtx, listener, registry) })
+	}
+	for _, s := range u.services {
+		if s.group == groupKubeDB && !u.controllers {
+			continue
+		}
+		group.Go(func() error {
+			return u.runService(groupCtx, s, config, broker, environment{namespace: u.kube.Namespace, registry: registry, health: health})
+		})
+	}
+	return group.Wait()
+}
+
+// runService runs one service with its own identity and its own connection.
+func (u *up) runService(ctx context.Context, s service, config *rest.Config, broker *server.Server, env environment) error {
+	ctx = zerolog.Ctx(ctx).With().Str("service", s.name).Logger().WithContext(ctx)
+	as := u.kube.As
+	if u.accounts != "" {
+		as = "system:serviceaccount:" + u.accounts + ":" + s.name
+	}
+	var err error
+	if env.clients, err = runtime.NewClients(runtime.ServiceConfig(config, s.name, as)); err != nil {
+		return err
+	}
+	if !s.needsBus {
+		return s.run(ctx, env)
+	}
+	if env.bus, err = bus.Connect(ctx, bus.Config{Name: s.name, InProcess: broker}); err != nil {
+		return err
+	}
+	env.health.Ready("nats "+s.name, env.bus.Ready)
+	err = s.run(ctx, env)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), runtime.ShutdownTimeout)
+	defer cancel()
+	return errors.Join(err, env.bus.Close(ending))
+}
+
+// provisionBroker creates streams and consumers in the embedded broker.
+func provisionBroker(ctx context.Context, broker *server.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
+	defer cancel()
+	b, err := bus.Connect(ctx, bus.Config{Name: "provision", InProcess: broker})
+	if err != nil {
+		return err
+	}
+	return errors.Join(bus.Provision(ctx, b.JetStream(), 1), b.Close(ctx))
+}

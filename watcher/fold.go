@@ -1,0 +1,116 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// conditionWaiting is our own condition: it says what a request waits for, and
+// goes away when it goes on. KubeDB has none for that.
+const conditionWaiting = "Waiting"
+
+// Why a request waits.
+const (
+	// reasonDatabaseNotReady: it has apply: IfReady, and its database is not.
+	reasonDatabaseNotReady = "DatabaseNotReady"
+	// reasonPausedBySomebodyElse: it has begun, and somebody else holds its
+	// database paused.
+	reasonPausedBySomebodyElse = "PausedBySomebodyElse"
+	// reasonQueued: another request of its database must end first.
+	reasonQueued = "Queued"
+)
+
+// Fold returns the status of a request after the event. An event carries the
+// history of its chain, so that any one of them is enough: facts that were
+// missed are made up for, and a fact that comes late or twice changes nothing.
+func Fold(status kubedb.OpsRequestStatus, e events.Event) kubedb.OpsRequestStatus {
+	if status.Phase.Terminal() {
+		return status
+	}
+	status.ObservedGeneration = e.Operation.Request.Generation
+	status.Phase = phase(e)
+	status.Conditions = kubedb.RemoveCondition(status.Conditions, conditionWaiting)
+	for _, passed := range e.Operation.History {
+		for _, condition := range conditions(passed.Fact, e.Operation) {
+			status.Conditions = fold(status.Conditions, condition, passed.Time)
+		}
+	}
+	return status
+}
+
+// fold puts one condition of the past into the list. What was said to be False
+// is a failure, which no earlier fact takes back.
+func fold(list []kubedb.Condition, condition kubedb.Condition, at time.Time) []kubedb.Condition {
+	if kubedb.IsConditionFalse(list, condition.Type) {
+		return list
+	}
+	condition.LastTransitionTime = metav1.NewTime(at).Rfc3339Copy()
+	return kubedb.SetCondition(list, condition)
+}
+
+// phase is the request's phase after the event. Until the database is resumed,
+// a failed request is still Progressing: a terminal phase promises that it is.
+func phase(e events.Event) kubedb.OpsRequestPhase {
+	switch {
+	case !e.Fact.Ends():
+		return kubedb.OpsProgressing
+	case e.Operation.Outcome == events.OutcomeSuccessful:
+		return kubedb.OpsSuccessful
+	case skipped(e.Operation):
+		return kubedb.OpsSkipped
+	default:
+		return kubedb.OpsFailed
+	}
+}
+
+// conditions are what a fact adds to the status, in KubeDB's words.
+func conditions(fact events.Fact, op events.Operation) []kubedb.Condition {
+	generation := op.Request.Generation
+	done := func(conditionType, message string) kubedb.Condition {
+		return kubedb.NewOpsCondition(conditionType, message, generation)
+	}
+	failed := func(message string) []kubedb.Condition {
+		return []kubedb.Condition{kubedb.NewFailedCondition(kubedb.ConditionVolumeExpansion, message, generation)}
+	}
+	switch fact {
+	case events.Requested:
+		return []kubedb.Condition{done(kubedb.ConditionVolumeExpansion, kubedb.MessageVolumeExpansionStarted)}
+	case events.Paused:
+		return []kubedb.Condition{done(kubedb.ConditionDatabasePauseSucceeded, kubedb.MessageDatabasePaused)}
+	case events.Expanded:
+		var list []kubedb.Condition
+		for _, component := range op.Components {
+			list = append(list, done(kubedb.VolumeCondition(component.Name)))
+		}
+		return list
+	case events.Updated:
+		return []kubedb.Condition{
+			done(kubedb.ConditionUpdatePetSets, kubedb.MessageUpdatePetSets),
+			done(kubedb.ConditionReadyPetSets, kubedb.MessageReadyPetSets),
+		}
+	case events.Failed, events.Rejected:
+		if skipped(op) {
+			return []kubedb.Condition{done(kubedb.ConditionSkipped, op.Failure.Message)}
+		}
+		return failed(op.Failure.Error())
+	case events.Cancelled:
+		return failed("cancelled: the request was deleted while it was under way")
+	case events.Resumed:
+		if op.Outcome == events.OutcomeSuccessful {
+			return []kubedb.Condition{done(kubedb.ConditionSuccessful, kubedb.MessageSuccessful)}
+		}
+	}
+	return nil
+}
+
+// skipped reports whether the request was rejected for a newer one.
+func skipped(op events.Operation) bool {
+	return op.Failure != nil && op.Failure.Reason == kubedb.ConditionSkipped
+}

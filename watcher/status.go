@@ -1,0 +1,81 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// Handle folds a fact into the status of its request and tells it as a
+// Kubernetes event. Nothing follows it.
+func (w *Watcher) Handle(ctx context.Context, e events.Event) (events.Event, error) {
+	request, err := w.find(ctx, e.Operation.Request)
+	for ; request != nil && err == nil; request, err = w.read(ctx, e.Operation.Request) {
+		err := w.writeStatus(ctx, request, Fold(request.Status, e))
+		if apierrors.IsConflict(err) {
+			continue
+		}
+		if err != nil {
+			return events.Event{}, err
+		}
+		return events.Event{}, w.tell(ctx, request, e)
+	}
+	return events.Event{}, err
+}
+
+// find returns the request from the cache, or from the API server if the cache
+// lags behind; nil if there is none.
+func (w *Watcher) find(ctx context.Context, ref events.Reference) (*kubedb.SinglestoreOpsRequest, error) {
+	object, exists, err := w.requests.GetStore().GetByKey(ref.Namespace + "/" + ref.Name)
+	if err == nil && exists {
+		if request := object.(*kubedb.SinglestoreOpsRequest); string(request.UID) == ref.UID {
+			return request, nil
+		}
+	}
+	return w.read(ctx, ref)
+}
+
+// read returns the request from the API server; nil if there is none.
+func (w *Watcher) read(ctx context.Context, ref events.Reference) (*kubedb.SinglestoreOpsRequest, error) {
+	request, err := w.Client.SinglestoreOpsRequests(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && string(request.UID) != ref.UID {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read request %s/%s: %w", ref.Namespace, ref.Name, err)
+	}
+	return request, nil
+}
+
+// writeStatus replaces the status if it is another and nobody wrote in between.
+// A conflict comes back as it is; a request that is gone has no status.
+func (w *Watcher) writeStatus(ctx context.Context, request *kubedb.SinglestoreOpsRequest, status kubedb.OpsRequestStatus) error {
+	if equality.Semantic.DeepEqual(request.Status, status) {
+		return nil
+	}
+	patch, err := kubedb.StatusPatch(request, map[string]any{
+		"phase": status.Phase, "observedGeneration": status.ObservedGeneration, "conditions": status.Conditions,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = w.Client.SinglestoreOpsRequests(request.Namespace).Patch(ctx, request.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	switch {
+	case err == nil, apierrors.IsConflict(err):
+		return err
+	case apierrors.IsNotFound(err):
+		return nil
+	default:
+		return fmt.Errorf("write the status of request %s/%s: %w", request.Namespace, request.Name, err)
+	}
+}

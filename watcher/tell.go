@@ -1,0 +1,106 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// tell records the fact as a Kubernetes event of the request. Its name is made
+// of the request and the fact, so that a fact that comes twice is told once.
+func (w *Watcher) tell(ctx context.Context, request *kubedb.SinglestoreOpsRequest, e events.Event) error {
+	what, ok := telling(e)
+	if !ok {
+		return nil
+	}
+	event := &eventsv1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Name: eventName(request, e), Namespace: request.Namespace},
+		EventTime:           metav1.NewMicroTime(e.Time),
+		ReportingController: "opsrelay.dev/watcher",
+		ReportingInstance:   "watcher",
+		Action:              string(e.Fact),
+		Type:                what.kind,
+		Reason:              what.reason,
+		Note:                shorten(what.note),
+		Regarding: corev1.ObjectReference{
+			APIVersion: kubedb.OpsGroupVersion.String(), Kind: kubedb.KindSinglestoreOpsRequest,
+			Namespace: request.Namespace, Name: request.Name, UID: request.UID, ResourceVersion: request.ResourceVersion,
+		},
+	}
+	_, err := w.Core.EventsV1().Events(request.Namespace).Create(ctx, event, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return fmt.Errorf("record event %s/%s: %w", request.Namespace, event.Name, err)
+	}
+	return nil
+}
+
+// told is what a Kubernetes event says.
+type told struct{ kind, reason, note string }
+
+// telling is what is said of a fact: Normal for what goes as it should, Warning
+// for trouble only.
+func telling(e events.Event) (told, bool) {
+	op := e.Operation
+	database, request := op.Database, op.Request
+	switch e.Fact {
+	case events.Requested:
+		return told{corev1.EventTypeNormal, kubedb.EventStarting, fmt.Sprintf("Start processing for %s: %s/%s", request.Kind, request.Namespace, request.Name)}, true
+	case events.Paused:
+		return told{corev1.EventTypeNormal, kubedb.EventSuccessful, kubedb.PausedMessage(database.Namespace, database.Name, request.Name)}, true
+	case events.Expanded:
+		return told{corev1.EventTypeNormal, kubedb.ConditionVolumeExpansion, "every volume has its new size: " + sizes(op)}, true
+	case events.Updated:
+		return told{corev1.EventTypeNormal, kubedb.ConditionUpdatePetSets, kubedb.MessageUpdatePetSets}, true
+	case events.Rejected:
+		if skipped(op) {
+			return told{corev1.EventTypeNormal, kubedb.ConditionSkipped, op.Failure.Message}, true
+		}
+		return told{corev1.EventTypeWarning, kubedb.EventFailed, op.Failure.Error()}, true
+	case events.Failed:
+		return told{corev1.EventTypeWarning, kubedb.EventFailed, op.Failure.Error()}, true
+	case events.Cancelled:
+		return told{corev1.EventTypeWarning, kubedb.EventFailed, "cancelled: the request was deleted while it was under way"}, true
+	case events.Resumed:
+		return told{corev1.EventTypeNormal, kubedb.EventSuccessful, kubedb.ResumedMessage(database.Namespace, database.Name, request.Name)}, true
+	default:
+		return told{}, false
+	}
+}
+
+func sizes(op events.Operation) string {
+	parts := make([]string, len(op.Components))
+	for i, component := range op.Components {
+		parts[i] = fmt.Sprintf("%s %s -> %s", component.Name, component.From, component.To)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// eventName is unique for request and fact, and short enough for a name.
+func eventName(request *kubedb.SinglestoreOpsRequest, e events.Event) string {
+	const limit = 200
+	name := request.Name
+	if len(name) > limit {
+		name = strings.TrimRight(name[:limit], "-.")
+	}
+	return fmt.Sprintf("%s.%s.%.8s", name, e.Fact, request.UID)
+}
+
+// shorten keeps a note within what the API takes (1 KiB).
+func shorten(note string) string {
+	const limit = 1000
+	if len(note) <= limit {
+		return note
+	}
+	return strings.ToValidUTF8(note[:limit], "") + "..."
+}

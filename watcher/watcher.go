@@ -1,0 +1,153 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package watcher stands between the Kubernetes API and the relay: it admits
+// operation requests, and folds what the relay says back into their status.
+//
+// One way, it watches the requests: a request that can work begins a chain with
+// requested, one that cannot with rejected; a request that is deleted under way
+// continues its chain with cancelled; a chain that the broker lost is begun
+// anew. The other way, it consumes every fact and writes phase and conditions as
+// KubeDB writes them. In Kubernetes it writes the requests' status and
+// finalizer, and Kubernetes events, and nothing else.
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/kubedb/control"
+	"github.com/opsrelay/opsrelay/services/kubedb/plan"
+)
+
+// Config is what a watcher works with.
+type Config struct {
+	// Client needs list and watch on requests and databases, get on both and on
+	// PetSets, patch on requests and their status.
+	Client *kubedb.Client
+	// Core needs get on claims and StorageClasses, create on events.
+	Core kubernetes.Interface
+	// Chain begins and ends chains.
+	Chain *bus.Chain
+	// Namespace limits what is watched; empty means all.
+	Namespace string
+	// StepTimeout is how long a step may take of a request that does not say.
+	StepTimeout time.Duration
+	// RedriveAfter is how long a request may be under way without news before it
+	// is compared with its chain.
+	RedriveAfter time.Duration
+	// LeaveOtherTypes leaves requests of types other than VolumeExpansion to
+	// somebody else instead of rejecting them.
+	LeaveOtherTypes bool
+	// Workers is how many requests are looked at side by side.
+	Workers int
+}
+
+// Watcher is this service: a controller of requests, and a step that consumes
+// facts.
+type Watcher struct {
+	Config
+
+	planner   *plan.Planner
+	requests  cache.SharedIndexInformer
+	databases cache.SharedIndexInformer
+	loop      *control.Loop
+}
+
+// byDatabase indexes the requests that have not ended by their database.
+const byDatabase = "database"
+
+// New returns a watcher that is to be Run.
+func New(config Config) (*Watcher, error) {
+	w := &Watcher{
+		Config:    config,
+		planner:   plan.New(config.Client, config.Core),
+		requests:  config.Client.SinglestoreOpsRequestInformer(config.Namespace),
+		databases: config.Client.SinglestoreInformer(config.Namespace),
+	}
+	if err := w.requests.AddIndexers(cache.Indexers{byDatabase: unfinished}); err != nil {
+		return nil, fmt.Errorf("index requests: %w", err)
+	}
+	w.loop = control.New("requests", config.Workers, w.sync)
+	if err := w.loop.Watch(w.requests, w.concerned); err != nil {
+		return nil, err
+	}
+	// A database that becomes Ready, or is resumed, may be what a request waits
+	// for.
+	if err := w.loop.Watch(w.databases, w.waiting); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Run watches until the context ends.
+func (w *Watcher) Run(ctx context.Context) error { return w.loop.Run(ctx) }
+
+// HasSynced reports whether every request and database is known.
+func (w *Watcher) HasSynced() bool { return w.loop.HasSynced() }
+
+// concerned are the request itself and those that wait behind it.
+func (w *Watcher) concerned(object any) []types.NamespacedName {
+	request, ok := object.(*kubedb.SinglestoreOpsRequest)
+	if !ok {
+		return nil
+	}
+	keys := []types.NamespacedName{{Namespace: request.Namespace, Name: request.Name}}
+	for _, other := range w.unfinishedOf(databaseKey(request)) {
+		if other.UID != request.UID && pending(other) {
+			keys = append(keys, types.NamespacedName{Namespace: other.Namespace, Name: other.Name})
+		}
+	}
+	return keys
+}
+
+// waiting are the requests of a database that changed which wait for it: to
+// start, or to pause it.
+func (w *Watcher) waiting(object any) []types.NamespacedName {
+	db, ok := object.(*kubedb.Singlestore)
+	if !ok {
+		return nil
+	}
+	var keys []types.NamespacedName
+	for _, request := range w.unfinishedOf(db.Namespace + "/" + db.Name) {
+		if pending(request) || !hasPaused(request) {
+			keys = append(keys, types.NamespacedName{Namespace: request.Namespace, Name: request.Name})
+		}
+	}
+	return keys
+}
+
+// unfinishedOf lists the requests of a database, named as namespace/name, that
+// have not ended, in no order. They are shared: not to be changed.
+func (w *Watcher) unfinishedOf(database string) []*kubedb.SinglestoreOpsRequest {
+	objects, err := w.requests.GetIndexer().ByIndex(byDatabase, database)
+	if err != nil {
+		return nil // the index is there since New
+	}
+	requests := make([]*kubedb.SinglestoreOpsRequest, len(objects))
+	for i, object := range objects {
+		requests[i] = object.(*kubedb.SinglestoreOpsRequest)
+	}
+	return requests
+}
+
+// unfinished indexes the requests that have not ended.
+func unfinished(object any) ([]string, error) {
+	request, ok := object.(*kubedb.SinglestoreOpsRequest)
+	if !ok || request.Status.Phase.Terminal() {
+		return nil, nil
+	}
+	return []string{databaseKey(request)}, nil
+}
+
+// databaseKey is the database of a request, as namespace/name.
+func databaseKey(request *kubedb.SinglestoreOpsRequest) string {
+	return request.Namespace + "/" + request.Spec.DatabaseRef.Name
+}

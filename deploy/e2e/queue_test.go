@@ -61,9 +61,7 @@ func TestQueueGoesOnAfterAFailure(t *testing.T) {
 // The broker loses everything while a volume grows: the request is driven anew,
 // and ends right.
 func TestStreamWipedInTheMiddle(t *testing.T) {
-	b := setupOwn(t, stack.Options{})
-	require.NoError(t, b.stack.StopService("watcher"))
-	require.NoError(t, b.stack.StartService("watcher", "--redrive-after=2s"))
+	b := setupOwn(t, stack.Options{Args: map[string][]string{"watcher": {"--redrive-after=2s"}}})
 	b.createDatabase(topology("sdb", classOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
 	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))

@@ -28,7 +28,7 @@ import (
 )
 
 // patience is how long a test waits for what takes a second on an idle machine.
-const patience = 2 * time.Minute
+const patience = 3 * time.Minute
 
 // bundle is what a test works with.
 type bundle struct {

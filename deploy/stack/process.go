@@ -8,15 +8,17 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
 
 // Process is one running service.
 type Process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	err  error // how it ended; valid when done is closed
+	cmd    *exec.Cmd
+	logged int64 // the size of its log when it was started
+	done   chan struct{}
+	err    error // how it ended; valid when done is closed
 }
 
 // stopTimeout is how long a service may take to end.
@@ -33,8 +35,12 @@ func (s *Stack) StartService(name string, args ...string) error {
 	args = append([]string{
 		name, "--kubeconfig", s.Cluster.Kubeconfig, "--as", "system:serviceaccount:opsrelay:" + name,
 		"--http-address=", "--log-level=debug",
-	}, args...)
-	p := &Process{cmd: exec.Command(s.options.Binary, args...), done: make(chan struct{})}
+	}, append(slices.Clone(s.options.Args[name]), args...)...)
+	before, err := log.Stat()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	p := &Process{cmd: exec.Command(s.options.Binary, args...), logged: before.Size(), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "OPSRELAY_NATS_URL="+s.NATS)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -63,10 +69,21 @@ func (s *Stack) StopService(name string) error {
 		<-p.done
 		return fmt.Errorf("%s did not stop in %s and was killed; its log: %s", name, stopTimeout, s.LogFile(name))
 	}
-	if p.err != nil {
+	if p.err != nil && !s.diedUnborn(name, p) {
 		return fmt.Errorf("%s ended: %w; its log: %s", name, p.err, s.LogFile(name))
 	}
 	return nil
+}
+
+// diedUnborn tells whether a process was ended by SIGTERM before it had logged a
+// word: it had not come to handling signals yet, and had done nothing.
+func (s *Stack) diedUnborn(name string, p *Process) bool {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		return false
+	}
+	log, err := os.Stat(s.LogFile(name))
+	return err == nil && log.Size() == p.logged
 }
 
 // KillService ends a service between two of its instructions.

@@ -36,6 +36,8 @@ type Options struct {
 	Binary string
 	// NodeExpansionDelay is that of [cluster.Options].
 	NodeExpansionDelay time.Duration
+	// Args are flags that a service is started with each time, by its name.
+	Args map[string][]string
 }
 
 // Stack is a running installation. It is safe for concurrent use.

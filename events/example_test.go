@@ -4,15 +4,10 @@
 package events_test
 
 import (
-	"context"
 	"fmt"
-	"log"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/opsrelay/opsrelay/events"
 )
@@ -62,53 +57,4 @@ func ExampleEvent_Next() {
 	// Output:
 	// opsrelay.v1.paused.singlestore.demo.7f3c9d0e
 	// 7f3c9d0e.paused behind requested
-}
-
-// Example_subscribe tells how every request ended, those that ended while it did
-// not run included: the broker remembers how far its durable consumer has come.
-func Example_subscribe() { //nolint:testableexamples // runs until it is told to stop
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	conn, err := nats.Connect("nats://nats:4222")
-	if err != nil {
-		log.Print(err)
-		return
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		log.Print(err)
-		return
-	}
-	consumer, err := js.CreateOrUpdateConsumer(ctx, events.Stream, jetstream.ConsumerConfig{
-		Durable:        "reports",
-		FilterSubjects: []string{events.FactFilter(events.Resumed), events.FactFilter(events.Rejected)},
-		AckPolicy:      jetstream.AckExplicitPolicy,
-	})
-	if err != nil {
-		log.Print(err)
-		return
-	}
-	consuming, err := consumer.Consume(report)
-	if err != nil {
-		log.Print(err)
-		return
-	}
-	<-ctx.Done()
-	consuming.Drain()
-	<-consuming.Closed()
-}
-
-// report prints one message of [Example_subscribe]. What is delivered twice has
-// the same id twice.
-func report(msg jetstream.Msg) {
-	event, err := events.Decode(msg.Subject(), msg.Headers(), msg.Data())
-	if err != nil {
-		log.Print(err) // no repetition makes it an event, so it is acknowledged, too
-	} else {
-		fmt.Println(event.ID(), event.Operation.Database.Name, event.Operation.Outcome)
-	}
-	if err := msg.Ack(); err != nil {
-		log.Print(err) // it comes again
-	}
 }

@@ -109,12 +109,16 @@ func slim(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
-	return &corev1.PersistentVolumeClaim{
+	slim := &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: claim.Name, Namespace: claim.Namespace, UID: claim.UID, ResourceVersion: claim.ResourceVersion,
 			DeletionTimestamp: claim.DeletionTimestamp,
 		},
 		Spec:   corev1.PersistentVolumeClaimSpec{Resources: claim.Spec.Resources},
 		Status: claim.Status,
-	}, nil
+	}
+	if times, ok := claim.Annotations[kubedb.AnnotationExpansions]; ok {
+		slim.Annotations = map[string]string{kubedb.AnnotationExpansions: times}
+	}
+	return slim, nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
 // NudgeAnnotation is put on the pod of a volume that waits for its node: the
@@ -138,8 +139,11 @@ func (g *growth) action(claim *corev1.PersistentVolumeClaim, stage stage) func(c
 // since it was seen: then its change calls us again.
 func (g *growth) request(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
 	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": claim.UID, "resourceVersion": claim.ResourceVersion},
-		"spec":     map[string]any{"resources": map[string]any{"requests": map[string]any{"storage": g.component.To}}},
+		"metadata": map[string]any{
+			"uid": claim.UID, "resourceVersion": claim.ResourceVersion,
+			"annotations": map[string]any{kubedb.AnnotationExpansions: kubedb.WithExpansion(claim, time.Now())},
+		},
+		"spec": map[string]any{"resources": map[string]any{"requests": map[string]any{"storage": g.component.To}}},
 	})
 	if err != nil {
 		return fmt.Errorf("expand claim %s: %w", claim.Name, err)

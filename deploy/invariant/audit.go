@@ -150,7 +150,7 @@ var rights = map[string][]allowed{
 		{"patch", "singlestores/status", regexp.MustCompile(`^(metadata\.resourceVersion|status\.conditions)$`)},
 	},
 	"expander": {
-		{"patch", "persistentvolumeclaims", regexp.MustCompile(`^(metadata\.(uid|resourceVersion)|spec\.resources\.requests\.storage)$`)},
+		{"patch", "persistentvolumeclaims", regexp.MustCompile(`^(metadata\.(uid|resourceVersion|annotations\.opsrelay\.dev/expansions)|spec\.resources\.requests\.storage)$`)},
 		{"patch", "pods", regexp.MustCompile(`^metadata\.annotations\.opsrelay\.dev/resize-nudge$`)},
 	},
 	"updater": {

@@ -12,9 +12,8 @@ import (
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
-// conditionWaiting is our own condition: it says what a request waits for, and
-// goes away when it goes on. KubeDB has none for that.
-const conditionWaiting = "Waiting"
+// conditionWaiting says what a request waits for.
+const conditionWaiting = kubedb.ConditionWaiting
 
 // Why a request waits.
 const (

@@ -32,6 +32,9 @@ const (
 	ConditionSuccessful = "Successful"
 	// ConditionSkipped is True on a request that a newer one made needless.
 	ConditionSkipped = "Skipped"
+	// ConditionWaiting is our own; KubeDB has none for that. It says what a request waits for, and goes away when the
+	// request goes on.
+	ConditionWaiting = "Waiting"
 )
 
 // Reasons that differ from their condition's type.

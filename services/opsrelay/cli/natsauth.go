@@ -201,6 +201,6 @@ to any subject, and so be used to publish.`,
 			return nil
 		},
 	}
-	addNATSFlags(&config, cmd.Flags())
+	config.AddFlags(cmd.Flags())
 	return cmd
 }

@@ -75,7 +75,7 @@ func serviceCommand(s service) *cobra.Command {
 	kube.AddFlags(flags)
 	flags.StringVar(&httpAddr, "http-address", ":8080", "address of /livez, /readyz and /metrics; empty for none")
 	if s.needsBus {
-		addNATSFlags(&nats, flags)
+		nats.AddFlags(flags)
 	}
 	if s.addFlags != nil {
 		s.addFlags(flags)

@@ -45,7 +45,7 @@ number of times. The services never create anything themselves.`,
 			return err
 		},
 	}
-	addNATSFlags(&config, cmd.Flags())
+	config.AddFlags(cmd.Flags())
 	cmd.Flags().IntVar(&replicas, "replicas", 1, "servers that keep a copy of each stream: 3 in production, 1 on a single server")
 	return cmd
 }

@@ -84,3 +84,21 @@ func outcome(previous, last Fact) Outcome {
 		return OutcomeSuccessful
 	}
 }
+
+// Attempts is how often the step was begun that ended with e; 0 where its
+// publisher does not say.
+func (e Event) Attempts() int {
+	if len(e.Operation.History) == 0 {
+		return 0
+	}
+	return e.Operation.History[len(e.Operation.History)-1].Attempts
+}
+
+// WithAttempts returns e with the number that [Event.Attempts] tells.
+func (e Event) WithAttempts(n int) Event {
+	e.Operation.History = slices.Clone(e.Operation.History)
+	if last := len(e.Operation.History) - 1; last >= 0 {
+		e.Operation.History[last].Attempts = n
+	}
+	return e
+}

@@ -112,6 +112,9 @@ func (f *Failure) Error() string {
 type Passed struct {
 	Fact Fact      `json:"fact"`
 	Time time.Time `json:"time"`
+	// Attempts is how often the step was begun that ended with the fact:
+	// repetitions and deliveries to other workers counted. 0 says nothing.
+	Attempts int `json:"attempts,omitempty"`
 }
 
 // Seconds is a length of time that is written as a number of seconds.

@@ -96,6 +96,16 @@ func (j *job) try() (events.Event, error) {
 	return next, nil
 }
 
+// begun is how often the step was begun until now: the attempts of this delivery,
+// and the deliveries before it.
+func (j *job) begun() int {
+	n := j.attempts + 1
+	if meta, err := j.flight.message().Metadata(); err == nil {
+		n += int(meta.NumDelivered) - 1 //nolint:gosec // at most MaxDeliver
+	}
+	return n
+}
+
 // limit is the time that the step has: until the operation's deadline, or, where
 // giving up is no way out, as long as any step from now.
 func (j *job) limit() (context.Context, context.CancelFunc) {

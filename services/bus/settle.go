@@ -42,6 +42,7 @@ func (j *job) conclude(next events.Event, published outcome) outcome {
 	if next.Fact == "" {
 		return j.acknowledge(outcomeDone)
 	}
+	next = next.WithAttempts(j.begun())
 	for attempt := 1; ; attempt++ {
 		// The last try at shutdown is worth its time: the effect is there.
 		_, err := j.runner.chain.Follow(context.WithoutCancel(j.alive), j.event, next)

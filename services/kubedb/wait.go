@@ -14,10 +14,23 @@ import (
 // WaitSinglestore watches one database until done says so. done is called with each state of the object, and with nil
 // when there is no such object. A context that ends first gives its cause.
 func (c *Client) WaitSinglestore(ctx context.Context, namespace, name string, done func(*Singlestore) bool) error {
-	watching, stop := context.WithCancel(ctx)
-	informer := c.SinglestoreInformer(namespace, func(options *metav1.ListOptions) {
+	return wait(ctx, c.SinglestoreInformer(namespace, named(name)), namespace+"/"+name, done)
+}
+
+// WaitSinglestoreOpsRequest is [Client.WaitSinglestore] for a request.
+func (c *Client) WaitSinglestoreOpsRequest(ctx context.Context, namespace, name string, done func(*SinglestoreOpsRequest) bool) error {
+	return wait(ctx, c.SinglestoreOpsRequestInformer(namespace, named(name)), namespace+"/"+name, done)
+}
+
+// named chooses one object.
+func named(name string) Tweak {
+	return func(options *metav1.ListOptions) {
 		options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
-	})
+	}
+}
+
+func wait[T any](ctx context.Context, informer cache.SharedIndexInformer, key string, done func(*T) bool) error {
+	watching, stop := context.WithCancel(ctx)
 	changed := make(chan struct{}, 1)
 	notify := func() {
 		select {
@@ -42,15 +55,15 @@ func (c *Client) WaitSinglestore(ctx context.Context, namespace, name string, do
 		return context.Cause(ctx)
 	}
 	for {
-		object, exists, err := informer.GetStore().GetByKey(namespace + "/" + name)
+		object, exists, err := informer.GetStore().GetByKey(key)
 		if err != nil {
 			return err
 		}
-		var db *Singlestore
+		var state *T
 		if exists {
-			db = object.(*Singlestore)
+			state = object.(*T)
 		}
-		if done(db) {
+		if done(state) {
 			return nil
 		}
 		select {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/opsrelay/opsrelay/services/opsrelay/user"
 	"github.com/opsrelay/opsrelay/services/runtime"
 )
 
@@ -41,6 +42,7 @@ func New() *cobra.Command {
 		},
 	}
 	root.AddGroup(
+		&cobra.Group{ID: user.Group, Title: "For people:"},
 		&cobra.Group{ID: groupRelay, Title: "The services of the relay:"},
 		&cobra.Group{ID: groupKubeDB, Title: "In the place of KubeDB, where it is not installed:"},
 		&cobra.Group{ID: groupSetUp, Title: "Setting up:"},
@@ -48,6 +50,7 @@ func New() *cobra.Command {
 	for _, s := range services() {
 		root.AddCommand(serviceCommand(s))
 	}
+	root.AddCommand(user.Commands()...)
 	root.AddCommand(provisionCommand(), natsAuthCommand(), upCommand(), versionCommand())
 	return root
 }

@@ -5,17 +5,12 @@ package user
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
-	watchtools "k8s.io/client-go/tools/watch"
 
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
@@ -61,7 +56,7 @@ returns when that is so.`,
 			}
 			ctx, stop := context.WithTimeout(cmd.Context(), timeout)
 			defer stop()
-			if err := gone(ctx, client, key, uid); err != nil {
+			if err := gone(ctx, clients.KubeDB, key, uid); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "request %s is cancelled, its database is resumed\n", key)
@@ -75,38 +70,12 @@ returns when that is so.`,
 }
 
 // gone waits until the request with the uid is not there any more.
-func gone(ctx context.Context, client *kubedb.SinglestoreOpsRequestClient, key types.NamespacedName, uid types.UID) error {
-	current, err := client.List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, key.Name).String()})
-	if err != nil {
-		return fmt.Errorf("wait for the end of %s: %w", key, err)
-	}
-	if len(current.Items) == 0 || current.Items[0].UID != uid {
-		return nil
-	}
-	_, err = watchtools.Until(ctx, current.ResourceVersion, byName{client, key.Name}, func(event watch.Event) (bool, error) {
-		request, ok := event.Object.(*kubedb.SinglestoreOpsRequest)
-		if event.Type == watch.Error {
-			return false, apierrors.FromObject(event.Object)
-		}
-		return ok && (event.Type == watch.Deleted || request.UID != uid), nil
+func gone(ctx context.Context, client *kubedb.Client, key types.NamespacedName, uid types.UID) error {
+	err := client.WaitSinglestoreOpsRequest(ctx, key.Namespace, key.Name, func(request *kubedb.SinglestoreOpsRequest) bool {
+		return request == nil || request.UID != uid
 	})
-	if errors.Is(err, context.DeadlineExceeded) || watchtools.ErrWatchClosed == err { //nolint:errorlint // a sentinel
-		return fmt.Errorf("request %s is not gone yet: does the watcher run? `opsrelay get %s` says what it waits for", key, key)
-	}
 	if err != nil {
-		return fmt.Errorf("wait for the end of %s: %w", key, err)
+		return fmt.Errorf("request %s is not gone yet (does the watcher run? `opsrelay get %s` says what it waits for): %w", key, key, err)
 	}
 	return nil
-}
-
-// byName watches one object.
-type byName struct {
-	client *kubedb.SinglestoreOpsRequestClient
-	name   string
-}
-
-// WatchWithContext implements [cache.WatcherWithContext].
-func (b byName) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-	options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, b.name).String()
-	return b.client.Watch(ctx, options)
 }

@@ -71,7 +71,7 @@ deleted long ago. Of several requests of one name it tells the newest, or --all.
 
 // timelineColumns is the table of facts.
 var timelineColumns = []column[Passed]{
-	{name: "TIME", value: func(p Passed) string { return p.Time.UTC().Format("2006-01-02T15:04:05.000Z") }},
+	{name: "TIME", value: func(p Passed) string { return p.Time.UTC().Format(timeFormat) }},
 	{name: "FACT", value: func(p Passed) string { return p.Fact }},
 	{name: "TOOK", value: func(p Passed) string { return strconv.FormatFloat(p.Took, 'f', 3, 64) + " s" }},
 	{name: "BY", value: func(p Passed) string { return p.By }},

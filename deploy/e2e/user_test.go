@@ -1,0 +1,148 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/opsrelay/cli"
+	"github.com/opsrelay/opsrelay/services/opsrelay/user"
+)
+
+// opsrelay runs a command as a person would, with a kubeconfig.
+func (b *bundle) opsrelay(args ...string) (string, error) {
+	b.Helper()
+	return b.run(b.ctx, append(args, "--kubeconfig", b.stack.Cluster.Kubeconfig)...)
+}
+
+// withNATS is [bundle.opsrelay] for a command that reads the stream.
+func (b *bundle) withNATS(args ...string) (string, error) {
+	b.Helper()
+	return b.opsrelay(append(args, "--nats-url", b.stack.NATS)...)
+}
+
+func (b *bundle) run(ctx context.Context, args ...string) (string, error) {
+	b.Helper()
+	var out bytes.Buffer
+	command := cli.New()
+	command.SetArgs(args)
+	command.SetOut(&out)
+	command.SetErr(&out)
+	err := command.ExecuteContext(ctx)
+	return out.String(), err
+}
+
+// fields are the words of each line, without those in columns whose head is
+// given: what differs from run to run.
+func fieldsBut(text string, volatile ...string) []string {
+	var lines []string
+	var skip []bool
+	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		var kept []string
+		for j, word := range strings.Fields(line) {
+			if i == 0 {
+				drop := false
+				for _, name := range volatile {
+					drop = drop || word == name
+				}
+				skip = append(skip, drop)
+			}
+			if j >= len(skip) || !skip[j] {
+				kept = append(kept, word)
+			}
+		}
+		lines = append(lines, strings.Join(kept, " "))
+	}
+	return lines
+}
+
+// A person asks where a request is, stops it, and reads what happened when it is
+// long gone.
+func TestCommandsOfOneRequest(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
+	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
+	b.create(expansion("later", "sdb", sizes{aggregator: "3Gi"}))
+	b.condition("later", kubedb.ConditionWaiting)
+
+	text, err := b.opsrelay("get", "-n", b.namespace)
+	require.NoError(t, err)
+	got := fieldsBut(text, "SINCE", "AGE")
+	require.Len(t, got, 3, text)
+	require.Equal(t, "NAMESPACE NAME DATABASE PHASE STEP WHY", got[0])
+	require.Equal(t, b.namespace+" grow sdb Progressing expand -", got[1])
+	require.Contains(t, got[2], b.namespace+" later sdb Pending admit Queued: ")
+
+	text, err = b.opsrelay("get", b.namespace+"/grow", "-o", "json")
+	require.NoError(t, err)
+	var requests []user.Request
+	require.NoError(t, json.Unmarshal([]byte(text), &requests))
+	require.Len(t, requests, 1)
+	require.Equal(t, map[string]string{"aggregator": "2Gi", "leaf": "11Gi"}, requests[0].Sizes)
+
+	_, err = b.opsrelay("retry", b.namespace+"/grow")
+	require.ErrorContains(t, err, "only one that ended without success can be repeated")
+	text, err = b.opsrelay("cancel", b.namespace+"/grow", "--wait")
+	require.NoError(t, err)
+	require.Equal(t, "request "+b.namespace+"/grow is cancelled, its database is resumed\n", text)
+
+	text, err = b.withNATS("timeline", b.namespace+"/grow")
+	require.NoError(t, err)
+	require.Equal(t, []string{"FACT BY ATTEMPTS WHAT", "requested watcher - -", "paused pauser 1 -", "cancelled watcher - -", "resumed pauser 1 Cancelled"},
+		fieldsBut(strings.ReplaceAll(text, " s ", "s "), "TIME", "TOOK"))
+	_, err = b.withNATS("timeline", b.namespace+"/never")
+	require.ErrorContains(t, err, "knows nothing of a request "+b.namespace+"/never")
+
+	text, err = b.run(b.ctx, "events", "-n", b.namespace, "--fact", "cancelled", "-o", "json", "--nats-url", b.stack.NATS)
+	require.NoError(t, err)
+	var fact user.Fact
+	require.NoError(t, json.Unmarshal([]byte(text), &fact))
+	require.Equal(t, "grow", fact.Operation.Request.Name)
+	require.Equal(t, "cancelled", fact.Fact)
+}
+
+// Into a pipe, watch writes a line for each change, and its exit code says how it
+// ended. A failed request can be asked for again.
+func TestCommandsWatchAndRetry(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.condition("grow", kubedb.ConditionVolumeExpansion)
+	text, err := b.withNATS("watch", "-n", b.namespace, "--until-done")
+	require.NoError(t, err, text)
+	require.Contains(t, text, b.namespace+"/grow")
+	require.Contains(t, text, "Successful   done")
+
+	b.create(expansion("shrink", "sdb", sizes{leaf: "1Gi"}))
+	require.Equal(t, kubedb.OpsFailed, b.ended("shrink").Status.Phase)
+	_, err = b.withNATS("watch", "-n", b.namespace, "--until-done")
+	var exit *user.ExitError
+	require.ErrorAs(t, err, &exit)
+	require.Equal(t, user.ExitFailed, exit.ExitCode())
+
+	text, err = b.opsrelay("retry", b.namespace+"/shrink")
+	require.NoError(t, err)
+	require.Contains(t, text, "request "+b.namespace+"/shrink-")
+	list, err := b.client.SinglestoreOpsRequests(b.namespace).List(b.ctx, metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, list.Items, 3)
+	for _, request := range list.Items {
+		if request.Annotations[user.RetryOf] == "shrink" {
+			require.Equal(t, kubedb.OpsFailed, b.ended(request.Name).Status.Phase)
+			return
+		}
+	}
+	t.Fatal("no request says that it repeats shrink")
+}

@@ -1,0 +1,110 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package user
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// Fact is one line of `events -o json`: an event with what names it.
+type Fact struct {
+	ID        string           `json:"id"`
+	Sequence  uint64           `json:"sequence"`
+	Time      time.Time        `json:"time"`
+	Source    string           `json:"source"`
+	Kind      string           `json:"kind"`
+	Fact      string           `json:"fact"`
+	Operation events.Operation `json:"operation"`
+}
+
+func eventsCommand() *cobra.Command {
+	var (
+		nats   *broker
+		facts  []string
+		follow bool
+		format string
+		since  time.Duration
+		chosen events.Subscription
+	)
+	cmd := &cobra.Command{
+		Use:   "events",
+		Short: "Print the public event stream",
+		Long: `Events prints the facts of all requests, oldest first; with --follow also those to
+come. What another program needs is one JSON object a line: -o json.`,
+		Example: `  opsrelay events --since 1h
+  opsrelay events -f --fact failed --fact rejected -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != formatTable && format != formatJSON {
+				return fmt.Errorf("--output %q is neither %s nor %s", format, formatTable, formatJSON)
+			}
+			for _, name := range facts {
+				fact := events.Fact(name)
+				if !fact.Known() {
+					return fmt.Errorf("--fact %q is none of %v", name, events.Facts())
+				}
+				chosen.Facts = append(chosen.Facts, fact)
+			}
+			if since > 0 {
+				chosen.Since = time.Now().Add(-since)
+			}
+			return nats.do(cmd, func(ctx context.Context, js jetstream.JetStream) error {
+				if follow {
+					return events.Subscribe(ctx, js, chosen, func(_ context.Context, e events.Event) error {
+						return printFact(cmd.OutOrStdout(), format, e)
+					})
+				}
+				for e, err := range events.History(ctx, js, chosen) {
+					if err == nil {
+						err = printFact(cmd.OutOrStdout(), format, e)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	flags := cmd.Flags()
+	nats = newBroker(flags)
+	flags.StringVarP(&chosen.Namespace, "namespace", "n", "", "only requests of this namespace")
+	flags.StringVar(&chosen.Kind, "kind", "", "only databases of this kind, in lower case: singlestore")
+	flags.StringVar(&chosen.UID, "uid", "", "only the request with this uid")
+	flags.StringSliceVar(&facts, "fact", nil, "only this fact; may be given several times")
+	flags.DurationVar(&since, "since", 0, "only facts that are younger")
+	flags.BoolVarP(&follow, "follow", "f", false, "go on with the facts to come, until interrupted")
+	flags.StringVarP(&format, "output", "o", formatTable, "table or json (one object a line)")
+	return cmd
+}
+
+// printFact prints one line. It must not wait for others, so its columns have
+// fixed widths.
+func printFact(out io.Writer, format string, e events.Event) error {
+	op := e.Operation
+	if format == formatJSON {
+		return json.NewEncoder(out).Encode(Fact{
+			ID: e.ID(), Sequence: e.Sequence, Time: e.Time, Source: e.Source, Kind: e.Kind, Fact: string(e.Fact), Operation: op,
+		})
+	}
+	what := string(op.Outcome)
+	if op.Failure != nil {
+		what = op.Failure.Error()
+	}
+	_, err := fmt.Fprintf(out, "%s  %-9s  %-8s  %s/%s  %s  %s\n", e.Time.UTC().Format(timeFormat), e.Fact, e.Source,
+		op.Request.Namespace, op.Request.Name, op.Database.Name, orDash(what))
+	return err
+}
+
+// timeFormat is RFC 3339 to the millisecond.
+const timeFormat = "2006-01-02T15:04:05.000Z"

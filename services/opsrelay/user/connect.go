@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -87,17 +86,17 @@ func newBroker(flags *pflag.FlagSet) *broker {
 }
 
 // do connects, calls work, and closes the connection.
-func (b *broker) do(cmd *cobra.Command, work func(context.Context, jetstream.JetStream) error) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), connectTimeout)
+func (b *broker) do(ctx context.Context, work func(context.Context, jetstream.JetStream) error) error {
+	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	conn, err := bus.Connect(ctx, b.config)
+	conn, err := bus.Connect(connecting, b.config)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), connectTimeout)
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 		defer cancel()
 		_ = conn.Close(closing) // what matters was answered
 	}()
-	return work(cmd.Context(), conn.JetStream())
+	return work(ctx, conn.JetStream())
 }

@@ -58,7 +58,7 @@ come. What another program needs is one JSON object a line: -o json.`,
 			if since > 0 {
 				chosen.Since = time.Now().Add(-since)
 			}
-			return nats.do(cmd, func(ctx context.Context, js jetstream.JetStream) error {
+			return nats.do(cmd.Context(), func(ctx context.Context, js jetstream.JetStream) error {
 				if follow {
 					return events.Subscribe(ctx, js, chosen, func(_ context.Context, e events.Event) error {
 						return printFact(cmd.OutOrStdout(), format, e)

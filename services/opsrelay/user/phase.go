@@ -57,7 +57,7 @@ shorter than their timeout.`,
 			if err != nil {
 				return err
 			}
-			return nats.do(cmd, func(ctx context.Context, js jetstream.JetStream) error {
+			return nats.do(cmd.Context(), func(ctx context.Context, js jetstream.JetStream) error {
 				answer, err := js.PauseConsumer(ctx, consumer.Stream, consumer.Name, at)
 				if err != nil {
 					return fmt.Errorf("pause %s: %w", consumer.Name, err)
@@ -102,7 +102,7 @@ func resumePhaseCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return nats.do(cmd, func(ctx context.Context, js jetstream.JetStream) error {
+			return nats.do(cmd.Context(), func(ctx context.Context, js jetstream.JetStream) error {
 				if _, err := js.ResumeConsumer(ctx, consumer.Stream, consumer.Name); err != nil {
 					return fmt.Errorf("resume %s: %w", consumer.Name, err)
 				}

@@ -55,7 +55,7 @@ deleted long ago. Of several requests of one name it tells the newest, or --all.
 			if err != nil {
 				return err
 			}
-			return nats.do(cmd, func(ctx context.Context, js jetstream.JetStream) error {
+			return nats.do(cmd.Context(), func(ctx context.Context, js jetstream.JetStream) error {
 				facts, err := timeline(ctx, js, key, all)
 				if err != nil {
 					return err

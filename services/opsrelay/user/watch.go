@@ -64,7 +64,9 @@ func show(cmd *cobra.Command, s *scene, clients runtime.Clients, namespace strin
 	}
 	group.Go(func() error { informer.RunWithContext(ctx); return nil })
 	group.Go(func() error {
-		err := nats.do(cmd, func(_ context.Context, js jetstream.JetStream) error { return events.FollowProgress(ctx, js, s.progress) })
+		err := nats.do(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+			return events.FollowProgress(ctx, js, s.progress)
+		})
 		if err != nil && ctx.Err() == nil {
 			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "no bars: %v\n", err)
 		}
@@ -177,7 +179,7 @@ func cut(line string, out io.Writer) string {
 	if !ok {
 		return line
 	}
-	width, _, err := term.GetSize(int(file.Fd())) //nolint:gosec // a file descriptor
+	width, _, err := term.GetSize(int(file.Fd()))
 	if runes := []rune(line); err == nil && len(runes) > width {
 		return string(runes[:width])
 	}
@@ -186,5 +188,5 @@ func cut(line string, out io.Writer) string {
 
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor
+	return ok && term.IsTerminal(int(file.Fd()))
 }

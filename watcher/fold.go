@@ -12,19 +12,8 @@ import (
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
-// conditionWaiting says what a request waits for.
+// conditionWaiting says what a request waits for. Its reasons are the plan's.
 const conditionWaiting = kubedb.ConditionWaiting
-
-// Why a request waits.
-const (
-	// reasonDatabaseNotReady: it has apply: IfReady, and its database is not.
-	reasonDatabaseNotReady = "DatabaseNotReady"
-	// reasonPausedBySomebodyElse: it has begun, and somebody else holds its
-	// database paused.
-	reasonPausedBySomebodyElse = "PausedBySomebodyElse"
-	// reasonQueued: another request of its database must end first.
-	reasonQueued = "Queued"
-)
 
 // Fold returns the status of a request after the event. An event carries the
 // history of its chain, so that any one of them is enough: facts that were

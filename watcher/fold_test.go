@@ -12,6 +12,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/kubedb/plan"
 )
 
 // chain returns the events of a chain with the given facts.
@@ -103,7 +104,7 @@ func TestFoldInAnyOrder(t *testing.T) {
 func TestFoldEndsTheWaiting(t *testing.T) {
 	t.Parallel()
 	waiting := kubedb.OpsRequestStatus{Phase: kubedb.OpsPending, Conditions: []kubedb.Condition{
-		{Type: conditionWaiting, Status: metav1.ConditionTrue, Reason: reasonDatabaseNotReady},
+		{Type: conditionWaiting, Status: metav1.ConditionTrue, Reason: plan.ReasonDatabaseNotReady},
 	}}
 	require.Equal(t, []string{"VolumeExpansion=True"}, summary(Fold(waiting, chain(events.Requested)[0])))
 }

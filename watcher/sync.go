@@ -41,22 +41,12 @@ func (w *Watcher) sync(ctx context.Context, key types.NamespacedName) error {
 		return w.cancel(ctx, request)
 	case request.Status.Phase.Terminal():
 		return w.letGo(ctx, request)
-	case pending(request):
+	case plan.Pending(request):
 		return w.admit(ctx, request)
 	case request.Status.Phase == kubedb.OpsProgressing:
 		return errors.Join(w.sayWhoPauses(ctx, request), w.redrive(ctx, request))
 	default:
 		return nil // it waits for somebody's approval
-	}
-}
-
-// pending reports whether nobody has begun with the request.
-func pending(request *kubedb.SinglestoreOpsRequest) bool {
-	switch request.Status.Phase {
-	case "", kubedb.OpsPending, kubedb.OpsApproved:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -72,28 +62,47 @@ func (w *Watcher) admit(ctx context.Context, request *kubedb.SinglestoreOpsReque
 	if err != nil {
 		return err
 	}
-	if at.skippedFor != nil {
-		return w.begin(ctx, skipping(request, at.skippedFor))
+	if at.SkippedFor != nil {
+		return w.begin(ctx, skipping(request, at.SkippedFor))
 	}
 	p, err := w.planner.Make(ctx, request)
-	var refusal *plan.Refusal
-	if errors.As(err, &refusal) {
-		return w.begin(ctx, rejection(request, refusal))
-	}
 	if err != nil {
 		return err
 	}
-	if at.behind != nil {
-		return w.wait(ctx, request, kubedb.OpsPending, reasonQueued, at.waitsFor())
+	if refusal := p.Refusal(); refusal != nil {
+		return w.begin(ctx, rejection(request, refusal))
 	}
-	if request.Spec.Apply != kubedb.ApplyAlways && p.Database.Status.Phase != kubedb.DatabaseReady {
-		return w.wait(ctx, request, kubedb.OpsPending, reasonDatabaseNotReady, fmt.Sprintf(
-			"Singlestore %s/%s is %s, not Ready; spec.apply: Always would not wait", p.Database.Namespace, p.Database.Name, orUnknown(p.Database.Status.Phase)))
+	if finding := at.Finding(); finding != nil {
+		return w.wait(ctx, request, kubedb.OpsPending, finding.Reason, finding.Message)
+	}
+	if finding := p.WaitsAt(plan.StepAdmit); finding != nil {
+		return w.park(ctx, request, finding)
 	}
 	if err := w.hold(ctx, request); err != nil {
 		return err
 	}
+	w.warn(ctx, request, p)
 	return w.begin(ctx, events.First(events.Requested, kind, w.operation(request, p)))
+}
+
+// rightsAgain is when a request that waits for a right is looked at again: nobody
+// tells us when it is granted.
+const rightsAgain = 15 * time.Second
+
+// park says what a request waits for that has not started. It is looked at again
+// when its database changes, and when the wait is known to be over.
+func (w *Watcher) park(ctx context.Context, request *kubedb.SinglestoreOpsRequest, finding *plan.Finding) error {
+	if err := w.wait(ctx, request, kubedb.OpsPending, finding.Reason, finding.Message); err != nil {
+		return err
+	}
+	key := types.NamespacedName{Namespace: request.Namespace, Name: request.Name}
+	switch {
+	case !finding.Until.IsZero():
+		w.loop.AddAfter(key, time.Until(finding.Until))
+	case finding.Reason == plan.ReasonRightMissing:
+		w.loop.AddAfter(key, rightsAgain)
+	}
+	return nil
 }
 
 // begin publishes a chain's first event. Another replica may have done so.
@@ -155,17 +164,16 @@ func (w *Watcher) redrive(ctx context.Context, request *kubedb.SinglestoreOpsReq
 		return err
 	}
 	p, err := w.planner.Make(ctx, request)
-	var refusal *plan.Refusal
-	if errors.As(err, &refusal) {
+	if err != nil {
+		return err
+	}
+	if refusal := p.Refusal(); refusal != nil {
 		// It cannot go on. Nobody else may know that it holds its database.
 		first := events.First(events.Requested, kind, events.Operation{Request: reference(request), Database: databaseReference(request)})
 		if first, err = w.Chain.Begin(ctx, first); err != nil {
 			return err
 		}
 		_, err = w.Chain.Follow(ctx, first, first.Failed(*refused(request, refusal)))
-		return err
-	}
-	if err != nil {
 		return err
 	}
 	zerolog.Ctx(ctx).Warn().Stringer("request", key).Msg("the broker has lost the chain of a request under way, beginning it anew")
@@ -288,14 +296,11 @@ func (w *Watcher) sayWhoPauses(ctx context.Context, request *kubedb.SinglestoreO
 	if err != nil || !exists || hasPaused(request) {
 		return err
 	}
-	db := object.(*kubedb.Singlestore)
-	owner, paused := kubedb.PausedBy(db)
-	if !paused || owner.UID == request.UID {
+	finding := plan.PausedBySomebodyElse(object.(*kubedb.Singlestore), request)
+	if finding == nil {
 		return nil
 	}
-	pause := kubedb.FindCondition(db.Status.Conditions, kubedb.ConditionPaused)
-	return w.wait(ctx, request, request.Status.Phase, reasonPausedBySomebodyElse, fmt.Sprintf(
-		"Singlestore %s/%s is paused by somebody else, whose pause must end first: %s", db.Namespace, db.Name, pause.Message))
+	return w.wait(ctx, request, request.Status.Phase, finding.Reason, finding.Message)
 }
 
 // hasPaused reports whether the request has come to hold its database paused.
@@ -314,11 +319,4 @@ func (w *Watcher) wait(ctx context.Context, request *kubedb.SinglestoreOpsReques
 		ObservedGeneration: request.Generation, LastTransitionTime: metav1.NewTime(time.Now()).Rfc3339Copy(),
 	})
 	return w.writeStatus(ctx, request, status)
-}
-
-func orUnknown(phase kubedb.DatabasePhase) kubedb.DatabasePhase {
-	if phase == "" {
-		return kubedb.DatabaseUnknown
-	}
-	return phase
 }

@@ -7,7 +7,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/rs/zerolog"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/kubedb/plan"
 )
 
 // tell records the fact as a Kubernetes event of the request. Its name is made
@@ -24,12 +27,34 @@ func (w *Watcher) tell(ctx context.Context, request *kubedb.SinglestoreOpsReques
 	if !ok {
 		return nil
 	}
+	return w.record(ctx, request, eventName(request, string(e.Fact)), e.Time, string(e.Fact), what)
+}
+
+// warn tells, as well as it can, what a person should know of a request that
+// starts all the same.
+func (w *Watcher) warn(ctx context.Context, request *kubedb.SinglestoreOpsRequest, p plan.Plan) {
+	var notes []string
+	for _, finding := range p.Of(plan.Warning) {
+		zerolog.Ctx(ctx).Warn().Str("request", request.Namespace+"/"+request.Name).Str("reason", finding.Reason).Msg(finding.Message)
+		notes = append(notes, finding.Reason+": "+finding.Message)
+	}
+	if len(notes) == 0 {
+		return
+	}
+	if err := w.record(ctx, request, eventName(request, "plan"), time.Now(), "plan", told{corev1.EventTypeWarning, "Plan", strings.Join(notes, "; ")}); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("the plan's warnings are not told")
+	}
+}
+
+// record writes a Kubernetes event of the request, unless one of that name is
+// there.
+func (w *Watcher) record(ctx context.Context, request *kubedb.SinglestoreOpsRequest, name string, at time.Time, action string, what told) error {
 	event := &eventsv1.Event{
-		ObjectMeta:          metav1.ObjectMeta{Name: eventName(request, e), Namespace: request.Namespace},
-		EventTime:           metav1.NewMicroTime(e.Time),
+		ObjectMeta:          metav1.ObjectMeta{Name: name, Namespace: request.Namespace},
+		EventTime:           metav1.NewMicroTime(at),
 		ReportingController: "opsrelay.dev/watcher",
 		ReportingInstance:   "watcher",
-		Action:              string(e.Fact),
+		Action:              action,
 		Type:                what.kind,
 		Reason:              what.reason,
 		Note:                shorten(what.note),
@@ -86,14 +111,14 @@ func sizes(op events.Operation) string {
 	return strings.Join(parts, ", ")
 }
 
-// eventName is unique for request and fact, and short enough for a name.
-func eventName(request *kubedb.SinglestoreOpsRequest, e events.Event) string {
+// eventName is unique for request and what happened, and short enough for a name.
+func eventName(request *kubedb.SinglestoreOpsRequest, what string) string {
 	const limit = 200
 	name := request.Name
 	if len(name) > limit {
 		name = strings.TrimRight(name[:limit], "-.")
 	}
-	return fmt.Sprintf("%s.%s.%.8s", name, e.Fact, request.UID)
+	return fmt.Sprintf("%s.%s.%.8s", name, what, request.UID)
 }
 
 // shorten keeps a note within what the API takes (1 KiB).

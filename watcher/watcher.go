@@ -32,8 +32,12 @@ type Config struct {
 	// Client needs list and watch on requests and databases, get on both and on
 	// PetSets, patch on requests and their status.
 	Client *kubedb.Client
-	// Core needs get on claims and StorageClasses, create on events.
+	// Core needs create on events. With get on claims, volumes and StorageClasses,
+	// and list on quotas, limit ranges, storage capacities and disruption budgets,
+	// requests are planned by them; what is missing is not checked, and said.
 	Core kubernetes.Interface
+	// Policy is what requests are admitted by, beyond the cluster's own rules.
+	Policy plan.Policy
 	// Chain begins and ends chains.
 	Chain *bus.Chain
 	// Namespace limits what is watched; empty means all.
@@ -61,6 +65,9 @@ type Watcher struct {
 	loop      *control.Loop
 }
 
+// needs is what a watcher must be allowed to do to begin with a request.
+var needs = []plan.Right{{Verb: "patch", Group: kubedb.OpsGroupVersion.Group, Resource: kubedb.ResourceSinglestoreOpsRequests}}
+
 // byDatabase indexes the requests that have not ended by their database.
 const byDatabase = "database"
 
@@ -68,7 +75,7 @@ const byDatabase = "database"
 func New(config Config) (*Watcher, error) {
 	w := &Watcher{
 		Config:    config,
-		planner:   plan.New(config.Client, config.Core),
+		planner:   &plan.Planner{Client: config.Client, Core: config.Core, Policy: config.Policy, Needs: needs},
 		requests:  config.Client.SinglestoreOpsRequestInformer(config.Namespace),
 		databases: config.Client.SinglestoreInformer(config.Namespace),
 	}
@@ -101,7 +108,7 @@ func (w *Watcher) concerned(object any) []types.NamespacedName {
 	}
 	keys := []types.NamespacedName{{Namespace: request.Namespace, Name: request.Name}}
 	for _, other := range w.unfinishedOf(databaseKey(request)) {
-		if other.UID != request.UID && pending(other) {
+		if other.UID != request.UID && plan.Pending(other) {
 			keys = append(keys, types.NamespacedName{Namespace: other.Namespace, Name: other.Name})
 		}
 	}
@@ -117,7 +124,7 @@ func (w *Watcher) waiting(object any) []types.NamespacedName {
 	}
 	var keys []types.NamespacedName
 	for _, request := range w.unfinishedOf(db.Namespace + "/" + db.Name) {
-		if pending(request) || !hasPaused(request) {
+		if plan.Pending(request) || !hasPaused(request) {
 			keys = append(keys, types.NamespacedName{Namespace: request.Namespace, Name: request.Name})
 		}
 	}

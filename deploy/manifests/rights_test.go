@@ -22,7 +22,12 @@ var allowed = map[string][]string{
 		"kubedb.com/singlestores: get list watch",
 		"apps.k8s.appscode.com/petsets: get",
 		"/persistentvolumeclaims: get",
+		"/persistentvolumes: get",
 		"storage.k8s.io/storageclasses: get",
+		"/resourcequotas: list",
+		"/limitranges: list",
+		"storage.k8s.io/csistoragecapacities: list",
+		"policy/poddisruptionbudgets: list",
 		"events.k8s.io/events: create",
 	},
 	// The database's status.

@@ -1,190 +1,188 @@
 // Copyright 2026 The Opsrelay Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plan says what an operation request would do, or why it cannot be
-// done, and touches nothing.
+// Package plan says what an operation request would do, what stands in its way,
+// and touches nothing. The watcher admits requests by it, and people read it.
 //
 // Its rules are those of KubeDB's admission webhook for SinglestoreOpsRequests
-// (see Request and sizes), and then what KubeDB does not check and users suffer
-// from: a storage that cannot grow is found before anything is paused.
+// (see checkRequest and checkSizes), and then what KubeDB does not check and users
+// suffer from: a storage that cannot grow is found before anything is paused.
+//
+// A finding is Blocking, Waiting or Warning, and what could not be looked at for
+// want of a right is a warning: a plan is as good as the rights of whoever asks.
 package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
-// Plan is what a request would do.
+// Plan is what a request would do, and what stands in its way.
 type Plan struct {
-	// Database is the object as it was read.
-	Database *kubedb.Singlestore
+	// Namespace and Name are the request's.
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// DatabaseName is the database's.
+	DatabaseName string `json:"database"`
+	// Mode is how volumes are grown: Online or Offline.
+	Mode kubedb.VolumeExpansionMode `json:"mode,omitempty"`
+	// Verdict is the plan in one word.
+	Verdict Verdict `json:"verdict"`
 	// Components lists what grows: aggregators before leaves.
-	Components []Component
+	Components []Component `json:"components"`
+	// Restarts lists the pods that are restarted, in their order; none in mode
+	// Online.
+	Restarts []string `json:"restarts"`
+	// Findings lists what stands in the way, the worst first.
+	Findings []Finding `json:"findings"`
+
+	// Database is the object as it was read; nil if there is none.
+	Database *kubedb.Singlestore `json:"-"`
 }
 
 // Component is one part of the database that grows.
 type Component struct {
-	kubedb.Component
+	// Name is the field of the request that sizes it: node, aggregator, leaf.
+	Name string `json:"name"`
+	// Workload is the name of the PetSet that runs it.
+	Workload string `json:"workload"`
 	// From is the size in the database object, To the requested one: Kubernetes
 	// quantities, To as the user wrote it.
-	From, To string
+	From string `json:"from"`
+	To   string `json:"to"`
 	// Volumes lists the claims that exist now, in the order of their names'
 	// ordinals.
-	Volumes []Volume
-}
+	Volumes []Volume `json:"volumes"`
 
-// Volume is one claim that grows.
-type Volume struct {
-	// Claim is its name.
-	Claim string
-	// Capacity is what it has now, a Kubernetes quantity; empty while it is not
-	// bound.
-	Capacity string
-	// StorageClass is the name of its class.
-	StorageClass string
+	size   resource.Quantity // To
+	labels map[string]string // of its pods
 }
 
 // Planner makes plans. It reads the live API, never a cache: a plan is made
 // once, and stale reasons would be told to people.
 type Planner struct {
-	client *kubedb.Client
-	core   kubernetes.Interface
+	// Client and Core read; what they are not allowed to read is not checked, and
+	// said. They need get on the database.
+	Client *kubedb.Client
+	Core   kubernetes.Interface
+	// Policy is what the cluster's people allow.
+	Policy Policy
+	// Needs lists what whoever asks must be allowed to do for the request to go on.
+	Needs []Right
 }
 
-// New returns a planner. The clients need get on databases, PetSets, claims and
-// StorageClasses.
-func New(client *kubedb.Client, core kubernetes.Interface) *Planner {
-	return &Planner{client: client, core: core}
+// survey is what the checks look at.
+type survey struct {
+	*Planner
+	request    *kubedb.SinglestoreOpsRequest
+	namespace  string
+	components []Component
+	now        time.Time
 }
 
-// Make returns the plan of a request. A request that cannot work gives a
-// [*Refusal]; every other error says that the API could not be read, and may be
-// tried again.
+// check looks at one thing that may stand in the way.
+type check func(context.Context, *survey) ([]Finding, error)
+
+// Make returns the plan of a request. An error says that the API could not be
+// read, and may be tried again.
 func (p *Planner) Make(ctx context.Context, request *kubedb.SinglestoreOpsRequest) (Plan, error) {
+	plan := Plan{
+		Namespace: request.Namespace, Name: request.Name, DatabaseName: request.Spec.DatabaseRef.Name,
+		Components: []Component{}, Restarts: []string{}, Findings: []Finding{}, Verdict: Runnable,
+	}
+	if request.Spec.VolumeExpansion != nil {
+		plan.Mode = request.Spec.VolumeExpansion.Mode
+	}
+	err := p.fill(ctx, &plan, request)
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		plan.add(Finding{Severity: Blocking, Reason: refusal.Reason, Field: refusal.Field, Message: refusal.Message})
+		return plan, nil
+	}
+	return plan, err
+}
+
+// fill makes the plan as far as it can be made; a [*Refusal] ends it early.
+func (p *Planner) fill(ctx context.Context, plan *Plan, request *kubedb.SinglestoreOpsRequest) error {
 	if err := request.Invalid(); err != nil {
-		return Plan{}, refuse("spec", ReasonInvalidRequest, "it cannot be read: %s", err)
+		return refuse("spec", ReasonInvalidRequest, "it cannot be read: %s", err)
 	}
 	if err := checkRequest(request); err != nil {
-		return Plan{}, err
+		return err
 	}
-	name := request.Spec.DatabaseRef.Name
-	db, err := p.client.Singlestores(request.Namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || name == "" {
-		return Plan{}, refuse("spec.databaseRef", ReasonDatabaseNotFound, "%s/%s, is invalid or not found", request.Namespace, name)
-	}
+	db, err := p.database(ctx, request)
 	if err != nil {
-		return Plan{}, fmt.Errorf("read Singlestore %s/%s: %w", request.Namespace, name, err)
+		return err
 	}
-	if err := db.Invalid(); err != nil {
-		return Plan{}, refuse("spec.databaseRef", ReasonNoStorage, "the spec of Singlestore %s/%s cannot be read: %s", db.Namespace, db.Name, err)
-	}
+	plan.Database = db
 	components, err := checkSizes(db, request)
 	if err != nil {
-		return Plan{}, err
+		return err
 	}
-	for i := range components {
-		if err := p.readVolumes(ctx, db.Namespace, &components[i]); err != nil {
-			return Plan{}, err
+	s := &survey{Planner: p, request: request, namespace: request.Namespace, components: components, now: time.Now()}
+	plan.add(checkMode(plan.Mode)...)
+	for _, stage := range [][]check{
+		{readVolumes, checkRights},
+		{checkClasses},
+		{checkVolumes},
+		{checkMaxSize, checkQuotas, checkLimitRanges, checkCapacity, checkDisruption, checkCoolDown},
+	} {
+		findings, err := s.run(ctx, stage)
+		if err != nil {
+			return err
 		}
+		plan.add(findings...)
 	}
-	if err := p.checkClasses(ctx, db.Namespace, components); err != nil {
-		return Plan{}, err
-	}
-	return Plan{Database: db, Components: components}, nil
+	plan.add(notReady(db, request)...)
+	plan.add(paused(db, request)...)
+	plan.Components, plan.Restarts = s.components, restarts(plan.Mode, s.components)
+	return nil
 }
 
-// readVolumes lists the component's claims: workload, claim templates, ordinals.
-// A workload that is not there yet has no volumes.
-func (p *Planner) readVolumes(ctx context.Context, namespace string, component *Component) error {
-	set, err := p.client.PetSets(namespace).Get(ctx, component.Workload, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read PetSet %s/%s: %w", namespace, component.Workload, err)
-	}
-	if err := set.Invalid(); err != nil {
-		return refuse("spec.databaseRef", ReasonNoStorage, "the spec of PetSet %s/%s cannot be read: %s", namespace, set.Name, err)
-	}
-	names := set.ClaimNames()
-	claims := make([]*corev1.PersistentVolumeClaim, len(names))
+// run looks at several things side by side, and tells of them in their order.
+func (s *survey) run(ctx context.Context, checks []check) ([]Finding, error) {
+	results := make([][]Finding, len(checks))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(16)
-	for i, name := range names {
-		group.Go(func() error {
-			claim, err := p.core.CoreV1().PersistentVolumeClaims(namespace).Get(ctx, name, metav1.GetOptions{})
-			switch {
-			case apierrors.IsNotFound(err):
-				return nil
-			case err != nil:
-				return fmt.Errorf("read claim %s/%s: %w", namespace, name, err)
-			}
-			claims[i] = claim
-			return nil
+	for i, look := range checks {
+		group.Go(func() (err error) {
+			results[i], err = look(ctx, s)
+			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return err
+		return nil, err
 	}
-	for _, claim := range claims {
-		if claim != nil {
-			component.Volumes = append(component.Volumes, volumeOf(claim))
-		}
+	var findings []Finding
+	for _, result := range results {
+		findings = append(findings, result...)
 	}
-	return nil
+	return findings, nil
 }
 
-func volumeOf(claim *corev1.PersistentVolumeClaim) Volume {
-	volume := Volume{Claim: claim.Name}
-	if capacity, ok := claim.Status.Capacity[corev1.ResourceStorage]; ok {
-		volume.Capacity = capacity.String()
+func (p *Planner) database(ctx context.Context, request *kubedb.SinglestoreOpsRequest) (*kubedb.Singlestore, error) {
+	name := request.Spec.DatabaseRef.Name
+	if name == "" {
+		return nil, refuse("spec.databaseRef", ReasonDatabaseNotFound, "%s/%s, is invalid or not found", request.Namespace, name)
 	}
-	if claim.Spec.StorageClassName != nil {
-		volume.StorageClass = *claim.Spec.StorageClassName
+	db, err := p.Client.Singlestores(request.Namespace).Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, refuse("spec.databaseRef", ReasonDatabaseNotFound, "%s/%s, is invalid or not found", request.Namespace, name)
+	case err != nil:
+		return nil, fmt.Errorf("read Singlestore %s/%s: %w", request.Namespace, name, err)
 	}
-	return volume
-}
-
-// checkClasses refuses a plan one of whose volumes is of a class that does not
-// grow. Each class is read once.
-func (p *Planner) checkClasses(ctx context.Context, namespace string, components []Component) error {
-	checked := map[string]bool{}
-	for _, component := range components {
-		for _, volume := range component.Volumes {
-			if checked[volume.StorageClass] {
-				continue
-			}
-			if err := p.checkClass(ctx, namespace, component.Name, volume); err != nil {
-				return err
-			}
-			checked[volume.StorageClass] = true
-		}
+	if err := db.Invalid(); err != nil {
+		return nil, refuse("spec.databaseRef", ReasonNoStorage, "the spec of Singlestore %s/%s cannot be read: %s", db.Namespace, db.Name, err)
 	}
-	return nil
-}
-
-func (p *Planner) checkClass(ctx context.Context, namespace, component string, volume Volume) error {
-	field := "spec.volumeExpansion." + component
-	if volume.StorageClass == "" {
-		return refuse(field, ReasonNoStorageClass, "claim %s/%s has no StorageClass: a volume that was not provisioned dynamically cannot be expanded", namespace, volume.Claim)
-	}
-	class, err := p.core.StorageV1().StorageClasses().Get(ctx, volume.StorageClass, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return refuse(field, ReasonNoStorageClass, "StorageClass %s of claim %s/%s does not exist: create it again, with allowVolumeExpansion: true", volume.StorageClass, namespace, volume.Claim)
-	}
-	if err != nil {
-		return fmt.Errorf("read StorageClass %s: %w", volume.StorageClass, err)
-	}
-	if class.AllowVolumeExpansion == nil || !*class.AllowVolumeExpansion {
-		return refuse(field, ReasonExpansionNotAllowed, "StorageClass %s of claim %s/%s does not allow volume expansion: set allowVolumeExpansion: true on it if its driver can expand volumes, and create a new request", volume.StorageClass, namespace, volume.Claim)
-	}
-	return nil
+	return db, nil
 }

@@ -13,23 +13,11 @@ import (
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
-// The reasons of refusals: one word each, for programs.
-const (
-	ReasonTypeNotSupported    = "TypeNotSupported"
-	ReasonModeNotSupported    = "ModeNotSupported"
-	ReasonInvalidRequest      = "InvalidRequest"
-	ReasonDatabaseNotFound    = "DatabaseNotFound"
-	ReasonNoStorage           = "NoStorage"
-	ReasonSizeNotGreater      = "SizeNotGreater"
-	ReasonNoStorageClass      = "NoStorageClass"
-	ReasonExpansionNotAllowed = "ExpansionNotAllowed"
-)
-
 // Refusal says why a request cannot work. It is an error.
 type Refusal struct {
 	// Field is the field of the request that it is about.
 	Field string
-	// Reason is one of the constants above.
+	// Reason is one of the constants of this package.
 	Reason string
 	// Message says what is wrong and what can be done.
 	Message string
@@ -66,13 +54,20 @@ func checkRequest(request *kubedb.SinglestoreOpsRequest) error {
 		return refuse("spec.timeout", ReasonInvalidRequest, "the timeout must be greater than zero, not %s", spec.Timeout.Duration)
 	}
 	switch expansion.Mode {
-	case kubedb.ModeOnline:
+	case kubedb.ModeOnline, kubedb.ModeOffline:
 		return nil
-	case kubedb.ModeOffline:
-		return refuse("spec.volumeExpansion.mode", ReasonModeNotSupported, "mode Offline is not supported by this version of Opsrelay: use mode Online if the storage driver can expand volumes in use")
 	default:
 		return refuse("spec.volumeExpansion.mode", ReasonModeNotSupported, "mode %q is neither Online nor Offline", expansion.Mode)
 	}
+}
+
+// checkMode refuses what this version cannot do yet; the plan says what it would
+// do all the same.
+func checkMode(mode kubedb.VolumeExpansionMode) []Finding {
+	if mode == kubedb.ModeOffline {
+		return []Finding{blocking("spec.volumeExpansion.mode", ReasonModeNotSupported, "mode Offline is not supported by this version of Opsrelay: use mode Online if the storage driver can expand volumes in use")}
+	}
+	return nil
 }
 
 // checkSizes holds the rules about the request and the database object. It
@@ -100,7 +95,9 @@ func checkSizes(db *kubedb.Singlestore, request *kubedb.SinglestoreOpsRequest) (
 		if err := checkSize(component, size, started); err != nil {
 			return nil, err
 		}
-		components = append(components, Component{Component: component, From: component.Size().String(), To: size.String()})
+		components = append(components, Component{
+			Name: component.Name, Workload: component.Workload, From: component.Size().String(), To: size.String(), size: *size,
+		})
 	}
 	return components, nil
 }

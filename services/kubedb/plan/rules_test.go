@@ -36,7 +36,7 @@ func TestCheckRequest(t *testing.T) {
 		{"zero", kubedb.SinglestoreOpsRequestSpec{Type: kubedb.TypeVolumeExpansion, VolumeExpansion: &kubedb.VolumeExpansion{Mode: kubedb.ModeOnline, Leaf: size("0")}}, ReasonInvalidRequest},
 		{"negative", kubedb.SinglestoreOpsRequestSpec{Type: kubedb.TypeVolumeExpansion, VolumeExpansion: &kubedb.VolumeExpansion{Mode: kubedb.ModeOnline, Leaf: size("-1")}}, ReasonInvalidRequest},
 		{"no mode", kubedb.SinglestoreOpsRequestSpec{Type: kubedb.TypeVolumeExpansion, VolumeExpansion: &kubedb.VolumeExpansion{Leaf: size("11Gi")}}, ReasonModeNotSupported},
-		{"offline", kubedb.SinglestoreOpsRequestSpec{Type: kubedb.TypeVolumeExpansion, VolumeExpansion: &kubedb.VolumeExpansion{Mode: kubedb.ModeOffline, Leaf: size("11Gi")}}, ReasonModeNotSupported},
+		{"offline", kubedb.SinglestoreOpsRequestSpec{Type: kubedb.TypeVolumeExpansion, VolumeExpansion: &kubedb.VolumeExpansion{Mode: kubedb.ModeOffline, Leaf: size("11Gi")}}, ""},
 		{"no time", kubedb.SinglestoreOpsRequestSpec{Type: kubedb.TypeVolumeExpansion, Timeout: &metav1.Duration{Duration: -time.Second}, VolumeExpansion: &kubedb.VolumeExpansion{Mode: kubedb.ModeOnline, Leaf: size("11Gi")}}, ReasonInvalidRequest},
 	}
 	for _, c := range cases {

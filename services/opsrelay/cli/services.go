@@ -50,6 +50,7 @@ cancelled. The watcher also folds every fact of the relay back into the
 request's phase and conditions, as KubeDB writes them.`,
 		example: "  opsrelay watcher --nats-url nats://nats:4222",
 		addFlags: func(flags *pflag.FlagSet) {
+			config.Policy.AddFlags(flags)
 			flags.DurationVar(&config.StepTimeout, "step-timeout", 30*time.Minute, "how long a step may take if the request has no spec.timeout")
 			flags.DurationVar(&config.RedriveAfter, "redrive-after", time.Minute, "how long a request may be under way without news before it is compared with its chain, which the broker may have lost")
 			flags.BoolVar(&config.LeaveOtherTypes, "leave-other-types", false, "leave requests of types other than VolumeExpansion alone instead of rejecting them")

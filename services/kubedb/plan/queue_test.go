@@ -1,7 +1,7 @@
 // Copyright 2026 The Opsrelay Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package watcher
+package plan
 
 import (
 	"testing"
@@ -54,16 +54,16 @@ func TestPlaceOf(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			request := at(5, "m", grow, "")
-			p := placeOf(request, append(c.others, request))
+			p := PlaceOf(request, append(c.others, request))
 			name := func(r *kubedb.SinglestoreOpsRequest) string {
 				if r == nil {
 					return ""
 				}
 				return r.Name
 			}
-			require.Equal(t, c.skippedFor, name(p.skippedFor))
-			require.Equal(t, c.behind, name(p.behind))
-			require.Equal(t, c.position, p.position)
+			require.Equal(t, c.skippedFor, name(p.SkippedFor))
+			require.Equal(t, c.behind, name(p.Behind))
+			require.Equal(t, c.position, p.Position)
 		})
 	}
 }

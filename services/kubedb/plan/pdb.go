@@ -1,0 +1,57 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"context"
+	"strings"
+
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// checkDisruption looks for PodDisruptionBudgets that do not let the pods be
+// restarted. In mode Online none is.
+func checkDisruption(ctx context.Context, s *survey) ([]Finding, error) {
+	if s.request.Spec.VolumeExpansion.Mode != kubedb.ModeOffline || !s.grows() {
+		return nil, nil
+	}
+	budgets, err := s.Core.PolicyV1().PodDisruptionBudgets(s.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return unchecked("whether a PodDisruptionBudget of namespace "+s.namespace+" is in the way", err)
+	}
+	var findings []Finding
+	for _, component := range s.components {
+		if len(component.growing()) > 0 {
+			findings = append(findings, s.checkBudgets(component, budgets.Items)...)
+		}
+	}
+	return findings, nil
+}
+
+func (s *survey) checkBudgets(component Component, budgets []policyv1.PodDisruptionBudget) []Finding {
+	var names []string
+	var findings []Finding
+	for _, budget := range budgets {
+		selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
+		if err != nil || !selector.Matches(labels.Set(component.labels)) {
+			continue
+		}
+		names = append(names, budget.Name)
+		if budget.Status.DisruptionsAllowed == 0 {
+			findings = append(findings, waiting(StepExpand, ReasonBlockedByPDB,
+				"PodDisruptionBudget %s/%s allows no disruption now (%d pods are healthy, %d must be): the restarts of %s wait until it does, as long as the step may take",
+				s.namespace, budget.Name, budget.Status.CurrentHealthy, budget.Status.DesiredHealthy, component.Workload))
+		}
+	}
+	if len(names) > 1 {
+		findings = append(findings, blocking("spec.volumeExpansion.mode", ReasonBlockedByPDB,
+			"the pods of %s have several PodDisruptionBudgets (%s), and Kubernetes evicts no such pod: leave one of them, and create a new request",
+			component.Workload, strings.Join(names, ", ")))
+	}
+	return findings
+}

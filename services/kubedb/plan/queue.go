@@ -95,9 +95,15 @@ func (p Place) Finding() *Finding {
 }
 
 // Queue adds to the plan what the other requests of the database mean for the
-// request, as far as they can be listed.
+// request, as far as they can be listed, and what its own phase does. A request
+// without a UID is planned before it is created.
 func (p *Planner) Queue(ctx context.Context, plan *Plan, request *kubedb.SinglestoreOpsRequest) error {
-	if !Pending(request) {
+	switch {
+	case request.Status.Phase.Terminal():
+		plan.add(blocking("metadata.name", ReasonEnded, "the request has ended: %s; create a new one", request.Status.Phase))
+		return nil
+	case !Pending(request):
+		plan.add(warning(ReasonUnderWay, "the request is under way: %s; the plan is of what is left to do", request.Status.Phase))
 		return nil
 	}
 	requests, err := p.Client.SinglestoreOpsRequests(request.Namespace).List(ctx, metav1.ListOptions{})
@@ -109,7 +115,10 @@ func (p *Planner) Queue(ctx context.Context, plan *Plan, request *kubedb.Singles
 	var all []*kubedb.SinglestoreOpsRequest
 	for i := range requests.Items {
 		other := &requests.Items[i]
-		if other.Spec.DatabaseRef.Name == request.Spec.DatabaseRef.Name && !other.Status.Phase.Terminal() {
+		switch {
+		case request.UID == "" && other.Name == request.Name:
+			plan.add(blocking("metadata.name", ReasonNameTaken, "there is a request of that name, and its spec cannot be changed: choose another name"))
+		case other.Spec.DatabaseRef.Name == request.Spec.DatabaseRef.Name && !other.Status.Phase.Terminal():
 			all = append(all, other)
 		}
 	}

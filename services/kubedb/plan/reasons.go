@@ -11,6 +11,8 @@ const (
 	ReasonInvalidRequest   = "InvalidRequest"
 	ReasonSizeNotGreater   = "SizeNotGreater"
 	ReasonSizeTooLarge     = "SizeTooLarge"
+	ReasonNameTaken        = "NameTaken"
+	ReasonUnderWay         = "UnderWay"
 	ReasonEnded            = "Ended"
 
 	// The database, and who else is at it.

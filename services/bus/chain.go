@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/faultpoint"
 )
 
 // ErrNoChain says that a chain has no event: nobody has begun it, or it is older
@@ -109,10 +110,12 @@ func (c *Chain) Progress(_ context.Context, key events.ChainKey, p events.Progre
 // counts how it went, and sets the chain's timer meanwhile.
 func (c *Chain) publish(ctx context.Context, expected uint64, e events.Event) (events.Event, error) {
 	e.Source = c.source
+	faultpoint.At("before publish", string(e.Fact))
 	armed := c.armFor(ctx, e)
 	event, result, err := c.put(ctx, expected, e)
 	c.bus.metrics.Load().published.WithLabelValues(string(e.Fact), result).Inc()
 	armErr := <-armed
+	faultpoint.At("after publish", string(e.Fact))
 	switch {
 	case errors.Is(err, ErrLostRace):
 		return events.Event{}, err

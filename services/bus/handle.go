@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/faultpoint"
 )
 
 // judge reads a message that is no fact but tells of one that was not answered.
@@ -85,6 +86,7 @@ func (r *Runner) job(ctx context.Context, f *flight, event events.Event) *job {
 // tries again until that is known or the process ends.
 func (r *Runner) judge(ctx context.Context, f *flight, msg jetstream.Msg, judge judge) (outcome, *zerolog.Logger) {
 	for attempt := 1; ; attempt++ {
+		faultpoint.At("before handle", r.cfg.Consumer.Name)
 		event, failure, err := judge(ctx, r, msg)
 		j := r.job(ctx, f, event)
 		switch {

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/faultpoint"
 )
 
 // reasonDeadline is the reason of a failure for want of time.
@@ -135,6 +136,7 @@ func (j *job) overdue() bool {
 func (j *job) call(ctx context.Context) (next events.Event, err error) {
 	defer j.recover(&err)
 	log := zerolog.Ctx(ctx).With().Int("attempt", j.attempts+1).Logger()
+	faultpoint.At("before handle", string(j.event.Fact))
 	return j.step.Handle(log.WithContext(ctx), j.event)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/faultpoint"
 )
 
 // outcome is how the handling of a message ended, as a label.
@@ -104,6 +105,11 @@ func (j *job) letGo(last events.Event) (err error) {
 func (j *job) acknowledge(o outcome) outcome {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.alive), requestTimeout)
 	defer cancel()
+	faultpoint.At("before acknowledge", string(j.event.Fact))
+	defer faultpoint.At("after acknowledge", string(j.event.Fact))
+	if faultpoint.Loses("acknowledge", j.flight.sequence) {
+		return outcomeUnacknowledged
+	}
 	if err := j.flight.message().DoubleAck(ctx); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
 		j.log().Warn().Str("outcome", string(o)).Err(err).Msg("the broker did not confirm, the message will come again")
 		return outcomeUnacknowledged

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/faultpoint"
 )
 
 // A chain's timer is a dead man's switch: a message that the broker publishes
@@ -58,10 +59,12 @@ func (c *Chain) arm(ctx context.Context, e events.Event, overdue time.Time) erro
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	key := e.ChainKey()
+	faultpoint.At("before timer", string(e.Fact))
 	_, err := c.bus.js.PublishMsg(ctx, nats.NewMsg(key.Timer()),
 		jetstream.WithExpectStream(events.TimerStream),
 		jetstream.WithScheduleAt(overdue.Add(timerGrace)),
 		jetstream.WithScheduleTarget(key.Timeout(e.Fact)))
+	faultpoint.At("after timer", string(e.Fact))
 	if err != nil {
 		return fmt.Errorf("set the timer of chain %s: %w", key, err)
 	}
@@ -73,6 +76,7 @@ func (c *Chain) arm(ctx context.Context, e events.Event, overdue time.Time) erro
 // but who may do that may remove every timer there is. Nothing is waited for: a
 // timer that stays finds nothing to do.
 func (c *Chain) disarm(key events.ChainKey) {
+	faultpoint.At("before timer", "removed")
 	message := nats.NewMsg(key.Timer())
 	message.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	message.Header.Set(jetstream.MsgTTLHeader, tombstone.String())

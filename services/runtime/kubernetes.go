@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/opsrelay/opsrelay/services/faultpoint"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
@@ -59,6 +60,7 @@ func ServiceConfig(config *rest.Config, service, as string) *rest.Config {
 	if as != "" {
 		config.Impersonate = rest.ImpersonationConfig{UserName: as}
 	}
+	faultpoint.Wrap(config)
 	return config
 }
 

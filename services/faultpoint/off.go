@@ -1,0 +1,19 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !faultpoints
+
+package faultpoint
+
+import "k8s.io/client-go/rest"
+
+// At is the place of that name.
+func At(_, _ string) {}
+
+// Loses reports whether what is to be sent gets lost on the way: once for each
+// number.
+func Loses(_ string, _ uint64) bool { return false }
+
+// Wrap puts points before and after each write of the clients that are made of
+// the configuration.
+func Wrap(_ *rest.Config) {}

@@ -15,6 +15,9 @@ type Operation struct {
 	Database Reference `json:"database"`
 	// Mode is how volumes are grown.
 	Mode Mode `json:"mode,omitempty"`
+	// Apply says whether the database has to be Ready for it; empty means that it
+	// has to.
+	Apply Apply `json:"apply,omitempty"`
 	// Components lists what grows, in the order in which it is reported.
 	Components []Component `json:"components,omitempty"`
 	// StepTimeout is how long each step may take, in seconds.
@@ -55,6 +58,17 @@ const (
 	Offline Mode = "Offline"
 )
 
+// Apply says when volumes are grown, in KubeDB's words.
+type Apply string
+
+// The values of Apply.
+const (
+	// ApplyIfReady waits for a database that is not Ready.
+	ApplyIfReady Apply = "IfReady"
+	// ApplyAlways grows the volumes of a database that is down as well.
+	ApplyAlways Apply = "Always"
+)
+
 // Component is a part of a database whose volumes have one size.
 type Component struct {
 	// Name is the field of the request that sizes it: node, aggregator, leaf.
@@ -69,6 +83,9 @@ type Component struct {
 	// Volumes are the volumes as they were seen by the service that published
 	// the fact. Empty until somebody looked.
 	Volumes []Volume `json:"volumes,omitempty"`
+	// NotRestarted lists the pods that an Offline run left alone, since their
+	// volumes had the size already.
+	NotRestarted []string `json:"notRestarted,omitempty"`
 }
 
 // Volume is one persistent volume claim.

@@ -114,7 +114,7 @@ func slim(object any) (any, error) {
 			Name: claim.Name, Namespace: claim.Namespace, UID: claim.UID, ResourceVersion: claim.ResourceVersion,
 			DeletionTimestamp: claim.DeletionTimestamp,
 		},
-		Spec:   corev1.PersistentVolumeClaimSpec{Resources: claim.Spec.Resources},
+		Spec:   corev1.PersistentVolumeClaimSpec{Resources: claim.Spec.Resources, VolumeName: claim.Spec.VolumeName},
 		Status: claim.Status,
 	}
 	if times, ok := claim.Annotations[kubedb.AnnotationExpansions]; ok {

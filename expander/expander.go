@@ -5,7 +5,7 @@
 //
 // It consumes paused, and publishes expanded and the progress of each volume. In
 // Kubernetes it raises the storage request of persistent volume claims and
-// annotates pods, and writes nothing else.
+// annotates pods; Offline it holds and evicts pods. It writes nothing else.
 //
 // A volume has grown when its claim's status says that its capacity is at least
 // what was requested: no condition, no missing condition and no event counts.
@@ -32,8 +32,6 @@ import (
 // The reasons of this service's failures, besides the stages that Kubernetes
 // names itself (ControllerResizeInfeasible, NodeResizeInfeasible).
 const (
-	// ReasonModeNotSupported says that this version cannot grow volumes that way.
-	ReasonModeNotSupported = "ModeNotSupported"
 	// ReasonWorkloadGone says that the PetSet was deleted while its request was
 	// under way.
 	ReasonWorkloadGone = "WorkloadGone"
@@ -55,34 +53,39 @@ type Expander struct {
 // deliver.
 type Progress func(ctx context.Context, key events.ChainKey, p events.Progress)
 
-// New returns the step. The clients need get on PetSets, patch on claims and
-// pods; claims must be running.
+// New returns the step. The clients need get on PetSets, get and patch on claims,
+// patch on pods; Offline also list and watch on pods, disruption budgets, volume
+// attachments and databases, and create on evictions. claims must be running.
 func New(client *kubedb.Client, core kubernetes.Interface, claims *Claims, progress Progress) *Expander {
 	return &Expander{client: client, core: core, claims: claims, progress: progress}
 }
 
-// Handle answers paused with expanded. The components grow side by side.
+// Handle answers paused with expanded.
 func (x *Expander) Handle(ctx context.Context, e events.Event) (events.Event, error) {
-	if e.Operation.Mode != events.Online {
-		return events.Event{}, bus.Permanent(events.Failure{
-			Step: "expand", Object: object(e.Operation), Reason: ReasonModeNotSupported,
-			Message: fmt.Sprintf("mode %q is not supported by this version; use mode: Online", e.Operation.Mode),
-		})
-	}
 	components := slices.Clone(e.Operation.Components)
-	group, groupCtx := errgroup.WithContext(ctx)
-	for i := range components {
-		group.Go(func() (err error) {
-			components[i].Volumes, err = x.grow(groupCtx, e, components[i])
-			return err
-		})
+	var err error
+	if e.Operation.Mode == events.Offline {
+		err = x.growOffline(ctx, e, components)
+	} else {
+		err = x.growOnline(ctx, e, components)
 	}
-	err := group.Wait()
 	e.Operation.Components = components
 	if err != nil {
 		return events.Event{}, x.explain(ctx, e.Operation, err)
 	}
 	return e.Next(events.Expanded), nil
+}
+
+// growOnline grows the components side by side, while their pods run.
+func (x *Expander) growOnline(ctx context.Context, e events.Event, components []events.Component) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range components {
+		group.Go(func() (err error) {
+			components[i].Volumes, err = x.grow(ctx, e, components[i])
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // grow returns the component's volumes once all of them have the requested

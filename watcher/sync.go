@@ -130,6 +130,7 @@ func (w *Watcher) operation(request *kubedb.SinglestoreOpsRequest, p plan.Plan) 
 			UID: string(p.Database.UID), Generation: p.Database.Generation,
 		},
 		Mode:        events.Mode(request.Spec.VolumeExpansion.Mode),
+		Apply:       events.Apply(request.Spec.Apply),
 		StepTimeout: events.SecondsOf(timeout),
 		MaxRetries:  retries,
 	}

@@ -35,6 +35,9 @@ type Options struct {
 	// NodeExpansionDelay is how long a node takes to notice a volume that waits
 	// for it, unless its pod is touched. 0 means a minute, as with a kubelet.
 	NodeExpansionDelay time.Duration
+	// Attach lets volumes be attached to nodes before pods use them, as most
+	// storage drivers ask for.
+	Attach bool
 	// Fast leaves out waiting for the disk: a crash of the machine loses data.
 	Fast bool
 	// Detach lets the cluster outlive this process.
@@ -129,6 +132,9 @@ func (o Options) args() []string {
 	}
 	if o.NodeExpansionDelay > 0 {
 		args = append(args, "--node-expansion-delay="+o.NodeExpansionDelay.String())
+	}
+	if o.Attach {
+		args = append(args, "--attach")
 	}
 	if o.Fast {
 		args = append(args, "--unsafe-no-fsync")

@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -276,19 +277,21 @@ func (b *bundle) relayWritesWhenLetGo() []string {
 // namespace.
 func (b *bundle) relayWrites() []string {
 	b.Helper()
-	writes, err := invariant.ReadAuditLog(b.stack.Cluster.AuditLog)
-	require.NoError(b, err)
 	var list []string
-	for _, write := range writes {
-		switch write.Service {
-		case "provisioner", "petset":
-			continue
-		}
-		if write.Namespace == b.namespace {
-			list = append(list, write.String())
-		}
+	for _, write := range b.audit(stack.Relay...) {
+		list = append(list, write.String())
 	}
 	return list
+}
+
+// audit lists what the services wrote in the test's namespace.
+func (b *bundle) audit(services ...string) []invariant.Write {
+	b.Helper()
+	writes, err := invariant.ReadAuditLog(b.stack.Cluster.AuditLog)
+	require.NoError(b, err)
+	return slices.DeleteFunc(writes, func(write invariant.Write) bool {
+		return write.Namespace != b.namespace || !slices.Contains(services, write.Service)
+	})
 }
 
 // fault makes the storage driver misbehave for a claim until the test ends.

@@ -37,7 +37,7 @@ func run(m *testing.M) int {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	if shared, err = stack.Start(ctx, stack.Options{Directory: directory, Binary: binary}); err != nil {
+	if shared, err = stack.Start(ctx, stack.Options{Directory: directory, Binary: binary, Attach: true}); err != nil {
 		return fail(err)
 	}
 	code := m.Run()

@@ -50,9 +50,6 @@ func TestRefused(t *testing.T) {
 		{"restart", "cluster", sizes{}, func(s *kubedb.SinglestoreOpsRequestSpec) {
 			s.Type, s.VolumeExpansion = kubedb.TypeRestart, nil
 		}, "requests of type VolumeExpansion only"},
-		{"offline", "cluster", sizes{leaf: "11Gi"}, func(s *kubedb.SinglestoreOpsRequestSpec) {
-			s.VolumeExpansion.Mode = kubedb.ModeOffline
-		}, "mode Offline is not supported"},
 		{"negative-timeout", "cluster", sizes{leaf: "11Gi"}, timeout(-time.Second), "timeout must be greater than zero"},
 		{"class-does-not-grow", "fixed", sizes{leaf: "11Gi"}, nil, "StorageClass fixed of claim"},
 		{"ephemeral", "ephemeral", sizes{node: "2Gi"}, nil, "Ephemeral"},

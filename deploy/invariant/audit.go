@@ -151,7 +151,8 @@ var rights = map[string][]allowed{
 	},
 	"expander": {
 		{"patch", "persistentvolumeclaims", regexp.MustCompile(`^(metadata\.(uid|resourceVersion|annotations\.opsrelay\.dev/expansions)|spec\.resources\.requests\.storage)$`)},
-		{"patch", "pods", regexp.MustCompile(`^metadata\.annotations\.opsrelay\.dev/resize-nudge$`)},
+		{"patch", "pods", regexp.MustCompile(`^metadata\.(annotations\.opsrelay\.dev/resize-nudge|uid|resourceVersion|finalizers|(labels|annotations)\.opsrelay\.dev/volume-expansion)$`)},
+		{"create", "pods/eviction", nil},
 	},
 	"updater": {
 		{"patch", "petsets", regexp.MustCompile(`^/(metadata/resourceVersion|spec/volumeClaimTemplates/\d+/spec/resources/requests/storage)$`)},

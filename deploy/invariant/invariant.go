@@ -7,8 +7,9 @@
 //
 // The promises:
 //
-//	I1  no pod is deleted in Online mode
-//	I2  a workload exists all the time
+//	I1  no pod is deleted in Online mode, and each at most once by an Offline
+//	    request
+//	I2  a workload exists all the time, and its pod template is never touched
 //	I3  no claim is deleted, and no request lowered below its capacity
 //	I4  a request with a terminal phase does not hold its database paused
 //	I5  at most one request works on a database at a time
@@ -28,7 +29,9 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
@@ -55,6 +58,9 @@ type Checker struct {
 	mu       sync.Mutex
 	broken   []string
 	paused   map[string]string                        // database -> uid of the request that holds it
+	deleted  map[string]map[types.UID]string          // pod -> uids that were deleted -> their database
+	offline  map[types.UID]string                     // Offline requests -> their database
+	excused  map[string]bool                          // pods that the test itself deletes
 	requests map[string]*kubedb.SinglestoreOpsRequest // terminal requests by uid
 }
 
@@ -62,7 +68,10 @@ type Checker struct {
 // ends it.
 func Watch(ctx context.Context, options Options) (*Checker, error) {
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c := &Checker{options: options, paused: map[string]string{}, requests: map[string]*kubedb.SinglestoreOpsRequest{}}
+	c := &Checker{
+		options: options, paused: map[string]string{}, requests: map[string]*kubedb.SinglestoreOpsRequest{},
+		deleted: map[string]map[types.UID]string{}, offline: map[types.UID]string{}, excused: map[string]bool{},
+	}
 	handlers := []struct {
 		informer cache.SharedIndexInformer
 		handler  cache.ResourceEventHandlerFuncs
@@ -97,7 +106,7 @@ func (c *Checker) Check(ctx context.Context) ([]string, error) {
 	c.stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	broken := slices.Clone(c.broken)
+	broken := append(slices.Clone(c.broken), c.checkRestarts()...)
 	for _, request := range c.requests {
 		lines, err := c.checkEnd(ctx, request)
 		if err != nil {
@@ -129,11 +138,43 @@ func (c *Checker) pods() cache.ResourceEventHandlerFuncs {
 	return cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(before, after any) {
 			was, is := before.(*corev1.Pod), after.(*corev1.Pod)
-			if was.DeletionTimestamp == nil && is.DeletionTimestamp != nil {
-				c.violate("I1: pod %s was deleted", is.Name)
+			if was.DeletionTimestamp != nil || is.DeletionTimestamp == nil {
+				return
 			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.deleted[is.Name] == nil {
+				c.deleted[is.Name] = map[types.UID]string{}
+			}
+			c.deleted[is.Name][is.UID] = is.Labels[kubedb.LabelInstance]
 		},
 	}
+}
+
+// Excuse tells that the test itself deletes the pods of that name.
+func (c *Checker) Excuse(pod string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.excused[pod] = true
+}
+
+// checkRestarts holds I1.
+func (c *Checker) checkRestarts() []string {
+	requests := map[string]int{} // database -> Offline requests
+	for _, database := range c.offline {
+		requests[database]++
+	}
+	var broken []string
+	for pod, uids := range c.deleted {
+		allowed := 0
+		for _, database := range uids {
+			allowed = requests[database]
+		}
+		if len(uids) > allowed && !c.excused[pod] {
+			broken = append(broken, fmt.Sprintf("I1: pod %s was deleted %d times, by %d Offline requests", pod, len(uids), allowed))
+		}
+	}
+	return broken
 }
 
 func (c *Checker) claims() cache.ResourceEventHandlerFuncs {
@@ -157,6 +198,12 @@ func (c *Checker) claims() cache.ResourceEventHandlerFuncs {
 
 func (c *Checker) workloads() cache.ResourceEventHandlerFuncs {
 	return cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(before, after any) {
+			was, is := before.(*kubedb.PetSet), after.(*kubedb.PetSet)
+			if !equality.Semantic.DeepEqual(was.Spec.Template, is.Spec.Template) {
+				c.violate("I2: the pod template of PetSet %s was changed", is.Name)
+			}
+		},
 		DeleteFunc: func(object any) {
 			if set, ok := object.(*kubedb.PetSet); ok {
 				c.violate("I2: PetSet %s is gone", set.Name)
@@ -189,6 +236,11 @@ func (c *Checker) databases() cache.ResourceEventHandlerFuncs {
 func (c *Checker) opsRequests() cache.ResourceEventHandlerFuncs {
 	look := func(object any) {
 		request := object.(*kubedb.SinglestoreOpsRequest)
+		if expansion := request.Spec.VolumeExpansion; expansion != nil && expansion.Mode == kubedb.ModeOffline {
+			c.mu.Lock()
+			c.offline[request.UID] = request.Spec.DatabaseRef.Name
+			c.mu.Unlock()
+		}
 		if !request.Status.Phase.Terminal() {
 			return
 		}

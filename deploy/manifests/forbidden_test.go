@@ -32,7 +32,7 @@ var resources = []string{
 	"/pods", "/pods/status", "/pods/exec", "/pods/eviction", "/pods/ephemeralcontainers",
 	"/secrets", "/configmaps", "/services", "/serviceaccounts", "/serviceaccounts/token", "/namespaces", "/nodes",
 	"apps/statefulsets", "apps/deployments", "batch/jobs",
-	"storage.k8s.io/storageclasses", "/events", "events.k8s.io/events",
+	"storage.k8s.io/storageclasses", "storage.k8s.io/volumeattachments", "policy/poddisruptionbudgets", "/events", "events.k8s.io/events",
 	"rbac.authorization.k8s.io/clusterroles", "rbac.authorization.k8s.io/clusterrolebindings",
 	"apiextensions.k8s.io/customresourcedefinitions",
 }

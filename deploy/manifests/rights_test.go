@@ -35,11 +35,15 @@ var allowed = map[string][]string{
 		"kubedb.com/singlestores: get list watch",
 		"kubedb.com/singlestores/status: patch",
 	},
-	// Claims, and an annotation of pods.
+	// Claims, and of pods an annotation, the hold and the eviction.
 	"expander": {
 		"apps.k8s.appscode.com/petsets: get",
 		"/persistentvolumeclaims: get list watch patch",
-		"/pods: patch",
+		"/pods: list watch patch",
+		"/pods/eviction: create",
+		"policy/poddisruptionbudgets: list watch",
+		"storage.k8s.io/volumeattachments: list watch",
+		"kubedb.com/singlestores: list watch",
 	},
 	// The workload, and the database's storage sizes.
 	"updater": {

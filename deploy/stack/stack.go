@@ -36,6 +36,8 @@ type Options struct {
 	Binary string
 	// NodeExpansionDelay is that of [cluster.Options].
 	NodeExpansionDelay time.Duration
+	// Attach is that of [cluster.Options].
+	Attach bool
 	// Args are flags that a service is started with each time, by its name.
 	Args map[string][]string
 }
@@ -74,7 +76,7 @@ func (s *Stack) start(ctx context.Context) (err error) {
 	defer func() { _ = log.Close() }() // the cluster has its own copy
 	s.Cluster, err = cluster.Start(ctx, cluster.Options{
 		AuditLog: filepath.Join(s.options.Directory, "audit.log"), NodeExpansionDelay: s.options.NodeExpansionDelay,
-		Fast: true, Stderr: log,
+		Attach: s.options.Attach, Fast: true, Stderr: log,
 	})
 	if err != nil {
 		return err

@@ -58,10 +58,10 @@ func (j *job) run() outcome {
 		case errors.Is(context.Cause(j.ctx), ErrChainEnded):
 			return j.ended()
 		case errors.As(err, &permanent) && j.mayFail():
-			return j.conclude(j.event.Failed(*permanent), outcomeFailed)
+			return j.fail(*permanent)
 		case j.overdue():
 			j.hear(err)
-			return j.conclude(j.event.Failed(j.lateness()), outcomeFailed)
+			return j.fail(j.lateness())
 		case errors.As(err, &permanent) && j.runner.cfg.Observer:
 			j.log().Error().Err(err).Msg("step gave up, going on without it")
 			return j.acknowledge(outcomeGaveUp)

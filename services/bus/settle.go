@@ -76,23 +76,42 @@ func (j *job) ended() outcome {
 	}
 }
 
+// fail has the step let go of what it holds, and publishes failed. Should that
+// be impossible, the chain's timer fails the request, and the step goes on trying.
+func (j *job) fail(f events.Failure) outcome {
+	next := j.event.Failed(f)
+	if !j.letGo(next) {
+		return j.handOver()
+	}
+	return j.conclude(next, outcomeFailed)
+}
+
 // release has the step let go of what it holds for a chain that went on without
 // it, and acknowledges.
 func (j *job) release(last events.Event) outcome {
+	if !j.letGo(last) {
+		return j.handOver()
+	}
+	return j.acknowledge(outcomeStale)
+}
+
+// letGo has the step let go of what it holds. It tries until that is done, and
+// returns false at shutdown.
+func (j *job) letGo(last events.Event) bool {
 	for attempt := 1; ; attempt++ {
-		err := j.letGo(last)
+		err := j.tryLetGo(last)
 		switch {
 		case err == nil:
-			return j.acknowledge(outcomeStale)
+			return true
 		case j.alive.Err() != nil:
-			return j.handOver()
+			return false
 		}
 		j.log().Warn().Int("attempt", attempt).Err(err).Msg("cannot let go, trying again")
 		_ = pause(j.alive, retryDelay(attempt))
 	}
 }
 
-func (j *job) letGo(last events.Event) (err error) {
+func (j *job) tryLetGo(last events.Event) (err error) {
 	defer j.recover(&err)
 	if step, ok := j.step.(Releaser); ok {
 		return step.Release(j.alive, j.event, last)

@@ -33,9 +33,10 @@ func (f StepFunc) Handle(ctx context.Context, event events.Event) (events.Event,
 
 // Releaser is implemented by a [Step] that may hold something for an event. It
 // is called when the event's chain went on without this step (a lost race, a
-// stale redelivery, an end elsewhere) before the event is acknowledged. It must
-// be idempotent: it is called for events, too, that the step had never seen. Last
-// is what the chain has instead; the zero Event if it has nothing any more.
+// stale redelivery, an end elsewhere) before the event is acknowledged, and
+// before failed is published for it. It must be idempotent: it is called for
+// events, too, that the step had never seen. Last is what the chain has instead,
+// or is about to have; the zero Event if it has nothing any more.
 type Releaser interface {
 	Release(ctx context.Context, event, last events.Event) error
 }

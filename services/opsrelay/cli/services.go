@@ -106,7 +106,11 @@ func expanderService() service {
 components that a request names (paused -> expanded), side by side, and watches
 until each claim's capacity is at least what was requested. The pod of a volume
 that waits for its node is annotated, which makes the kubelet act at once instead
-of at its next sync, up to a minute later.`,
+of at its next sync, up to a minute later.
+
+In mode Offline it does so pod by pod: it holds the pod by a finalizer, evicts it,
+and takes the finalizer off when the volume has grown. No pod stays held for a
+request that has ended.`,
 		example: "  opsrelay expander --nats-url nats://nats:4222",
 		run: func(ctx context.Context, env environment) error {
 			claims, err := expander.NewClaims(env.clients.Core, env.namespace)

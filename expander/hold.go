@@ -1,0 +1,104 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package expander
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/rs/zerolog"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// Hold names the finalizer that keeps a dead pod, and with it the pod's name,
+// while its volumes grow: no controller can make the successor meanwhile. A label
+// of that name carries the uid of the request that holds the pod, so that holds
+// can be found, and an annotation says for people which request that is.
+const Hold = "opsrelay.dev/volume-expansion"
+
+// holds reports whether the pod is held, whoever holds it.
+func holds(pod *corev1.Pod) bool { return slices.Contains(pod.Finalizers, Hold) }
+
+// heldFor reports whether the pod is held for the request.
+func heldFor(pod *corev1.Pod, request events.Reference) bool {
+	return holds(pod) && pod.Labels[Hold] == request.UID
+}
+
+// hold puts our finalizer on the pod as it was seen. If somebody changed it
+// since, that change calls us again.
+//
+// A hold that another request left behind becomes this request's: only one works
+// on a database at a time.
+func (x *Expander) hold(ctx context.Context, pod *corev1.Pod, request events.Reference) error {
+	finalizers := pod.Finalizers
+	if !holds(pod) {
+		finalizers = append(slices.Clone(pod.Finalizers), Hold)
+	}
+	return x.mark(ctx, pod, finalizers, request.UID, fmt.Sprintf("%s %s/%s", request.Kind, request.Namespace, request.Name))
+}
+
+// release takes our finalizer and what we wrote beside it off the pod.
+func (x *Expander) release(ctx context.Context, pod *corev1.Pod) error {
+	finalizers := slices.DeleteFunc(slices.Clone(pod.Finalizers), func(name string) bool { return name == Hold })
+	return x.mark(ctx, pod, finalizers, nil, nil)
+}
+
+// mark writes finalizers, label and annotation of a pod, unless it was changed
+// since it was seen. A pod that is gone, or goes, needs none.
+func (x *Expander) mark(ctx context.Context, pod *corev1.Pod, finalizers []string, label, annotation any) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": pod.UID, "resourceVersion": pod.ResourceVersion, "finalizers": finalizers,
+		"labels": map[string]any{Hold: label}, "annotations": map[string]any{Hold: annotation},
+	}})
+	if err != nil {
+		return fmt.Errorf("hold pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	_, err = x.core.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+	switch {
+	case err == nil:
+		zerolog.Ctx(ctx).Info().Str("pod", pod.Namespace+"/"+pod.Name).Bool("held", label != nil).Msg("hold of a pod changed")
+		return nil
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return nil
+	case apierrors.IsInvalid(err) && label != nil:
+		return nil // it is being deleted by now: nothing can be added
+	default:
+		return fmt.Errorf("hold pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+}
+
+// Release implements bus.Releaser: whatever became of the request, no pod stays
+// held for it. It asks the API server itself, and comes back when nothing is held
+// any more.
+func (x *Expander) Release(ctx context.Context, e, last events.Event) error {
+	if e.Operation.Mode != events.Offline || last.Fact == events.Requested || last.Fact == events.Paused {
+		return nil // the request began anew, and may hold a pod again
+	}
+	return x.releaseAll(ctx, e.Operation.Database.Namespace, e.Operation.Request.UID)
+}
+
+// releaseAll releases every pod that the request holds.
+func (x *Expander) releaseAll(ctx context.Context, namespace, request string) error {
+	for {
+		held, err := x.core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: Hold + "=" + request})
+		if err != nil {
+			return fmt.Errorf("release the pods of request %s: %w", request, err)
+		}
+		if len(held.Items) == 0 {
+			return nil
+		}
+		for i := range held.Items {
+			if err := x.release(ctx, &held.Items[i]); err != nil {
+				return err
+			}
+		}
+	}
+}

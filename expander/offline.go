@@ -1,0 +1,268 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package expander
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// An Offline run grows volumes that must not be in use. One pod at a time is held
+// by our finalizer and evicted; when it is dead and its volumes are released,
+// they grow; then the hold is taken off, and the workload's controller makes the
+// successor from the template, which nobody touched.
+//
+// Nothing is remembered. What comes next follows from the pods, their holds and
+// the claims, so that after a crash any expander goes on where the last one
+// stopped, and every pod is restarted once.
+
+// What a volume waits for, as the state of its progress and, at the deadline, as
+// the reason of the failure.
+const (
+	// WaitsForDatabase: the other pods, or the database, are not ready yet.
+	WaitsForDatabase = "DatabaseNotReady"
+	// WaitsForBudget: a disruption budget does not let the pod go.
+	WaitsForBudget = "BlockedByPDB"
+	// WaitsForPod: the pod is asked to end and has not.
+	WaitsForPod = "PodTerminating"
+	// WaitsForRelease: the pod is dead, and the volume still attached.
+	WaitsForRelease = "VolumeAttached"
+)
+
+// offline is the growing of one component's volumes, pod by pod.
+type offline struct {
+	*growth
+	set   *kubedb.PetSet
+	scene *scene
+	// waiting is what is waited for, for the failure should time run out.
+	waiting events.Failure
+	// refused is the number of changes of disruption budgets when one last
+	// refused an eviction; -1 if none did.
+	refused int64
+}
+
+// growOffline grows the components one after the other, in their order:
+// aggregators before leaves.
+func (x *Expander) growOffline(ctx context.Context, e events.Event, components []events.Component) error {
+	for i := range components {
+		size, err := resource.ParseQuantity(components[i].To)
+		if err != nil {
+			return fmt.Errorf("size of %s: %w", components[i].Name, err)
+		}
+		run := &offline{growth: newGrowth(x, e, components[i], size), refused: -1}
+		err = run.run(ctx)
+		if run.set != nil {
+			run.names = run.set.ClaimNames()
+		}
+		components[i].Volumes = run.volumes()
+		if err != nil {
+			return err
+		}
+		components[i].NotRestarted = run.notRestarted()
+	}
+	return nil
+}
+
+// run gives every pod its turn, until there is none left that needs one.
+func (o *offline) run(ctx context.Context) (err error) {
+	if o.set, err = o.workload(ctx, o.namespace, o.component.Workload); err != nil {
+		return err
+	}
+	var leave func()
+	if o.scene, leave, err = o.openScene(ctx, o.event.Operation, o.set); err != nil {
+		return o.late(ctx, err)
+	}
+	defer leave()
+	for {
+		pod := o.next()
+		if pod == "" {
+			return o.late(ctx, o.end(ctx))
+		}
+		if err := o.until(ctx, o.claimsOf(pod), func(ctx context.Context) (bool, error) { return o.look(ctx, pod) }); err != nil {
+			return o.late(ctx, err)
+		}
+		// The workload may have been scaled meanwhile: what is true now counts.
+		if o.set, err = o.workload(ctx, o.namespace, o.component.Workload); err != nil {
+			return err
+		}
+	}
+}
+
+// next names the pod whose turn it is: one that is held already, else one that
+// is down anyway, else the one with the highest ordinal. The aggregator with
+// ordinal 0, which leads the cluster, so comes last of its kind.
+func (o *offline) next() string {
+	best, bestRank := "", 0
+	for _, name := range slices.Backward(o.set.PodNames()) {
+		pod, rank := o.scene.pod(name), 1
+		switch {
+		case pod != nil && holds(pod):
+			return name
+		case !o.needsTurn(name):
+			continue
+		case !ready(pod):
+			rank = 2
+		}
+		if rank > bestRank {
+			best, bestRank = name, rank
+		}
+	}
+	return best
+}
+
+// needsTurn reports whether a volume of the pod can only grow while the pod is
+// down: what has only its node's part before it grows when the pod starts.
+func (o *offline) needsTurn(pod string) bool {
+	return slices.ContainsFunc(o.claimsOf(pod), func(name string) bool {
+		claim := o.claims.get(o.namespace, name)
+		return claim != nil && !nodesTurn(stageOf(claim, o.size))
+	})
+}
+
+// nodesTurn reports whether the storage has done its part of the growth.
+func nodesTurn(s stage) bool {
+	switch s.name {
+	case events.StateGrown, stageNodePending, string(corev1.PersistentVolumeClaimNodeResizeInProgress):
+		return true
+	default:
+		return false
+	}
+}
+
+// end waits until all volumes have grown and the component is up again.
+func (o *offline) end(ctx context.Context) error {
+	names := o.set.ClaimNames()
+	return o.until(ctx, names, func(ctx context.Context) (bool, error) {
+		o.names = names
+		done, err := o.growth.look(ctx)
+		if err != nil || !done {
+			return false, err
+		}
+		return o.othersUp(ctx, ""), nil
+	})
+}
+
+// until calls look at each change, until it says that it is done.
+func (o *offline) until(ctx context.Context, claims []string, look func(context.Context) (bool, error)) error {
+	changed, stop := o.claims.subscribe(o.namespace, claims)
+	defer stop()
+	for {
+		done, err := look(ctx)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-o.scene.changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// othersUp reports whether the pods that had their turn are up again, and with
+// them the database, so that the next one may be taken down. With apply: Always a
+// database that is down is no reason to wait, nor is a pod that was down before
+// the request.
+func (o *offline) othersUp(ctx context.Context, pod string) bool {
+	always := o.event.Operation.Apply == events.ApplyAlways
+	for _, name := range o.set.PodNames() {
+		other := o.scene.pod(name)
+		switch {
+		case name == pod, ready(other) && o.grown(name), o.needsTurn(name) && always:
+		case always && (other != nil && o.older(other) || other == nil && o.oldOneDown()):
+		default:
+			o.waitFor(ctx, WaitsForDatabase, "pod "+o.namespace+"/"+name+" is not ready yet, no other pod is taken down before")
+			return false
+		}
+	}
+	if !always && !o.scene.databaseReady() {
+		o.waitFor(ctx, WaitsForDatabase, fmt.Sprintf("Singlestore %s/%s is not Ready, no pod is taken down before", o.namespace, o.scene.database))
+		return false
+	}
+	return true
+}
+
+// oldOneDown reports whether a pod is down that was so before the request: a
+// controller that starts pods in order waits for it.
+func (o *offline) oldOneDown() bool {
+	return slices.ContainsFunc(o.set.PodNames(), func(name string) bool {
+		pod := o.scene.pod(name)
+		return pod != nil && o.older(pod) && !ready(pod)
+	})
+}
+
+// grown reports whether the pod's volumes have the size, or it needs a turn for
+// that still.
+func (o *offline) grown(pod string) bool {
+	return o.needsTurn(pod) || !slices.ContainsFunc(o.claimsOf(pod), func(name string) bool {
+		claim := o.claims.get(o.namespace, name)
+		return claim != nil && stageOf(claim, o.size).name != events.StateGrown
+	})
+}
+
+// claimsOf lists the pod's claims, one of each claim template.
+func (o *offline) claimsOf(pod string) []string {
+	var names []string
+	for _, template := range o.set.Spec.VolumeClaimTemplates {
+		names = append(names, template.Name+"-"+pod)
+	}
+	return names
+}
+
+// notRestarted lists the pods that are older than the request: their volumes had
+// the size already, or grew without a restart.
+func (o *offline) notRestarted() []string {
+	var names []string
+	for _, name := range o.set.PodNames() {
+		if pod := o.scene.pod(name); pod != nil && o.older(pod) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// older reports whether the pod is from before the request began. Pods know
+// their birth to the second.
+func (o *offline) older(pod *corev1.Pod) bool {
+	history := o.event.Operation.History
+	return len(history) > 0 && pod.CreationTimestamp.Time.Before(history[0].Time.Truncate(time.Second))
+}
+
+// waitFor remembers what is waited for, and tells it as the progress of the
+// claims whose turn it is.
+func (o *offline) waitFor(ctx context.Context, reason, message string) {
+	o.waiting = events.Failure{Reason: reason, Message: message}
+	for _, name := range o.names {
+		claim := o.claims.get(o.namespace, name)
+		if claim != nil && stageOf(claim, o.size).name != events.StateGrown {
+			o.tell(ctx, claim, stage{name: reason, message: message})
+		}
+	}
+}
+
+// late makes a deadline that passed a failure which says what was waited for.
+func (o *offline) late(ctx context.Context, err error) error {
+	if err == nil || o.waiting.Reason == "" || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	var failure *events.Failure
+	if errors.As(err, &failure) {
+		return err
+	}
+	return bus.Permanent(events.Failure{
+		Step: "expand", Object: "PetSet " + o.namespace + "/" + o.component.Workload, Reason: o.waiting.Reason,
+		Message: fmt.Sprintf("not every volume had grown within %s: %s", o.event.Operation.StepTimeout.Duration(), o.waiting.Message),
+	})
+}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -86,7 +85,7 @@ func newBroker(flags *pflag.FlagSet) *broker {
 }
 
 // do connects, calls work, and closes the connection.
-func (b *broker) do(ctx context.Context, work func(context.Context, jetstream.JetStream) error) error {
+func (b *broker) do(ctx context.Context, work func(context.Context, *bus.Bus) error) error {
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := bus.Connect(connecting, b.config)
@@ -98,5 +97,5 @@ func (b *broker) do(ctx context.Context, work func(context.Context, jetstream.Je
 		defer cancel()
 		_ = conn.Close(closing) // what matters was answered
 	}()
-	return work(ctx, conn.JetStream())
+	return work(ctx, conn)
 }

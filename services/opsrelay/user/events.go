@@ -10,10 +10,10 @@ import (
 	"io"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
 )
 
 // Fact is one line of `events -o json`: an event with what names it.
@@ -58,13 +58,13 @@ come. What another program needs is one JSON object a line: -o json.`,
 			if since > 0 {
 				chosen.Since = time.Now().Add(-since)
 			}
-			return nats.do(cmd.Context(), func(ctx context.Context, js jetstream.JetStream) error {
+			return nats.do(cmd.Context(), func(ctx context.Context, b *bus.Bus) error {
 				if follow {
-					return events.Subscribe(ctx, js, chosen, func(_ context.Context, e events.Event) error {
+					return events.Subscribe(ctx, b.JetStream(), chosen, func(_ context.Context, e events.Event) error {
 						return printFact(cmd.OutOrStdout(), format, e)
 					})
 				}
-				for e, err := range events.History(ctx, js, chosen) {
+				for e, err := range events.History(ctx, b.JetStream(), chosen) {
 					if err == nil {
 						err = printFact(cmd.OutOrStdout(), format, e)
 					}

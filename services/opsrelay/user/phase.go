@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
 )
 
 // phases are the services that can be held, by name.
@@ -57,8 +57,8 @@ shorter than their timeout.`,
 			if err != nil {
 				return err
 			}
-			return nats.do(cmd.Context(), func(ctx context.Context, js jetstream.JetStream) error {
-				answer, err := js.PauseConsumer(ctx, consumer.Stream, consumer.Name, at)
+			return nats.do(cmd.Context(), func(ctx context.Context, b *bus.Bus) error {
+				answer, err := b.JetStream().PauseConsumer(ctx, consumer.Stream, consumer.Name, at)
 				if err != nil {
 					return fmt.Errorf("pause %s: %w", consumer.Name, err)
 				}
@@ -102,8 +102,8 @@ func resumePhaseCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return nats.do(cmd.Context(), func(ctx context.Context, js jetstream.JetStream) error {
-				if _, err := js.ResumeConsumer(ctx, consumer.Stream, consumer.Name); err != nil {
+			return nats.do(cmd.Context(), func(ctx context.Context, b *bus.Bus) error {
+				if _, err := b.JetStream().ResumeConsumer(ctx, consumer.Stream, consumer.Name); err != nil {
 					return fmt.Errorf("resume %s: %w", consumer.Name, err)
 				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s gets work\n", consumer.Name)

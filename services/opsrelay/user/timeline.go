@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
 )
 
 // Passed is one fact of a timeline: the element of `timeline -o json`.
@@ -55,8 +56,8 @@ deleted long ago. Of several requests of one name it tells the newest, or --all.
 			if err != nil {
 				return err
 			}
-			return nats.do(cmd.Context(), func(ctx context.Context, js jetstream.JetStream) error {
-				facts, err := timeline(ctx, js, key, all)
+			return nats.do(cmd.Context(), func(ctx context.Context, b *bus.Bus) error {
+				facts, err := timeline(ctx, b.JetStream(), key, all)
 				if err != nil {
 					return err
 				}

@@ -10,13 +10,13 @@ import (
 	"os"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/runtime"
 )
@@ -64,8 +64,8 @@ func show(cmd *cobra.Command, s *scene, clients runtime.Clients, namespace strin
 	}
 	group.Go(func() error { informer.RunWithContext(ctx); return nil })
 	group.Go(func() error {
-		err := nats.do(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-			return events.FollowProgress(ctx, js, s.progress)
+		err := nats.do(ctx, func(ctx context.Context, b *bus.Bus) error {
+			return events.FollowProgress(ctx, b.JetStream(), s.progress)
 		})
 		if err != nil && ctx.Err() == nil {
 			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "no bars: %v\n", err)

@@ -18,7 +18,7 @@ const Group = "user"
 func Commands() []*cobra.Command {
 	commands := []*cobra.Command{
 		getCommand(), watchCommand(), cancelCommand(), retryCommand(),
-		timelineCommand(), eventsCommand(), pausePhaseCommand(), resumePhaseCommand(), deadLettersCommand(),
+		timelineCommand(), eventsCommand(), pausePhaseCommand(), resumePhaseCommand(), deadLettersCommand(), doctorCommand(),
 	}
 	for _, command := range commands {
 		command.GroupID = Group

@@ -102,7 +102,7 @@ func (j *job) try() (events.Event, error) {
 func (j *job) begun() int {
 	n := j.attempts + 1
 	if meta, err := j.flight.message().Metadata(); err == nil {
-		n += int(meta.NumDelivered) - 1 //nolint:gosec // at most MaxDeliver
+		n += int(meta.NumDelivered) - 1
 	}
 	return n
 }

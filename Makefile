@@ -37,6 +37,16 @@ test-devcluster: bin/devcluster
 	@cd deploy/devcluster && CGO_ENABLED=0 DEVCLUSTER=$(CURDIR)/bin/devcluster $(GOTESTSUM) --format=pkgname-and-test-fails -- \
 		-trimpath -count=1 ./csidriver ./e2e
 
+# What is given is handed on: make bench N=1,10 PAIRS=5 SHAPE=two REPLICAS=2 NATS=r3
+.PHONY: bench
+bench: bin/opsrelay bin/devcluster ## Measure against the floor (N=1,10,100 PAIRS= SHAPE=one|two|node REPLICAS=1 NATS=r1|r3|always|embedded)
+	@go run ./deploy/bench $(if $(N),-n $(N)) $(if $(PAIRS),-pairs $(PAIRS)) $(if $(SHAPE),-shape $(SHAPE)) \
+		$(if $(REPLICAS),-replicas $(REPLICAS)) $(if $(NATS),-nats $(NATS)) $(if $(ARGS),-args '$(ARGS)')
+
+.PHONY: bench-hop
+bench-hop: ## Measure a hop of the relay against the bare broker (HOPS=2000 NATS=r1|r3|always)
+	@go run ./deploy/bench -hop $(or $(HOPS),2000) $(if $(NATS),-nats $(NATS))
+
 .PHONY: build
 build: bin/opsrelay ## Build the opsrelay binary into bin/
 

@@ -32,6 +32,8 @@ type Options struct {
 	Directory string
 	// AuditLog is a file to which every write is logged; empty means none.
 	AuditLog string
+	// AuditReads logs the reads of the administrator and of those it acts as, too.
+	AuditReads bool
 	// NodeExpansionDelay is how long a node takes to notice a volume that waits
 	// for it, unless its pod is touched. 0 means a minute, as with a kubelet.
 	NodeExpansionDelay time.Duration
@@ -129,6 +131,9 @@ func (o Options) args() []string {
 	}
 	if o.AuditLog != "" {
 		args = append(args, "--audit-log="+o.AuditLog)
+	}
+	if o.AuditReads {
+		args = append(args, "--audit-reads")
 	}
 	if o.NodeExpansionDelay > 0 {
 		args = append(args, "--node-expansion-delay="+o.NodeExpansionDelay.String())

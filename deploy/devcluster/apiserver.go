@@ -39,8 +39,17 @@ omitStages: [RequestReceived, ResponseStarted, Panic]
 rules:
 - level: Request
   verbs: [create, update, patch, delete, deletecollection]
-- level: None
 `
+
+// auditReads keeps every read of the administrator and those it acts as, which
+// is not what the components read; auditNothing ends the policy.
+const (
+	auditReads = `- level: Metadata
+  users: ["` + userAdmin + `"]
+  verbs: [get, list, watch]
+`
+	auditNothing = "- level: None\n"
+)
 
 // apiServer is a kube-apiserver that was started.
 type apiServer struct {
@@ -118,7 +127,11 @@ func (c *cluster) apiServerArgs() ([]string, error) {
 		return args, nil
 	}
 	policy := filepath.Join(c.dataDir, "audit-policy.yaml")
-	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
+	rules := auditPolicy
+	if c.auditReads {
+		rules += auditReads
+	}
+	if err := os.WriteFile(policy, []byte(rules+auditNothing), 0o600); err != nil {
 		return nil, fmt.Errorf("write the audit policy: %w", err)
 	}
 	// Blocking: an entry is in the file when its request is answered.

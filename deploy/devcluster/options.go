@@ -59,6 +59,7 @@ type options struct {
 	nodes         int
 	noFsync       bool
 	auditLog      string
+	auditReads    bool
 	log           string
 	resizer       resizerRates
 	nodeExpansion time.Duration
@@ -108,6 +109,7 @@ func newCommand() *cobra.Command {
 	f.IntVar(&o.nodes, "nodes", 3, "number of simulated nodes")
 	f.BoolVar(&o.noFsync, "unsafe-no-fsync", false, "do not wait for the disk: faster, and a crash of the machine loses the state")
 	f.StringVar(&o.auditLog, "audit-log", "", "file for one JSON line per write with its body; empty is none")
+	f.BoolVar(&o.auditReads, "audit-reads", false, "the audit log also has a line per read of the administrator and of those it acts as")
 	f.StringVar(&o.log, "log", "", "file for the logs of all components (default DATA/devcluster.log)")
 	f.Float64Var(&o.resizer.qps, "resizer-qps", 5000, "requests per second the resizer may send to the API")
 	f.IntVar(&o.resizer.burst, "resizer-burst", 10000, "burst of such requests")

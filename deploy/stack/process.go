@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -25,17 +26,19 @@ type Process struct {
 const stopTimeout = 30 * time.Second
 
 // StartService starts the service of that name with its own identity. Its log is
-// appended to what it wrote before.
+// appended to what it wrote before. A further replica is named as [Stack.Names]
+// does.
 func (s *Stack) StartService(name string, args ...string) error {
 	log, err := os.OpenFile(s.LogFile(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	defer func() { _ = log.Close() }() // the process has its own copy
+	service, _, _ := strings.Cut(name, ".")
 	args = append([]string{
-		name, "--kubeconfig", s.Cluster.Kubeconfig, "--as", "system:serviceaccount:opsrelay:" + name,
+		service, "--kubeconfig", s.Cluster.Kubeconfig, "--as", "system:serviceaccount:opsrelay:" + service,
 		"--http-address=", "--log-level=debug",
-	}, append(slices.Clone(s.options.Args[name]), args...)...)
+	}, append(slices.Clone(s.options.Args[service]), args...)...)
 	before, err := log.Stat()
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
@@ -97,6 +100,16 @@ func (s *Stack) KillService(name string) error {
 	}
 	<-p.done
 	return nil
+}
+
+// PID is the process id of a running service, or 0.
+func (s *Stack) PID(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.processes[name]; p != nil {
+		return p.cmd.Process.Pid
+	}
+	return 0
 }
 
 func (s *Stack) take(name string) *Process {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,14 @@ type Options struct {
 	Attach bool
 	// Args are flags that a service is started with each time, by its name.
 	Args map[string][]string
+	// Replicas is how many processes of each service of the relay run. 0 means 1.
+	Replicas int
+	// NATS is the URL of a broker, and NATSReplicas how many servers keep a stream
+	// there. Empty means a broker in this process.
+	NATS         string
+	NATSReplicas int
+	// AuditReads is that of [cluster.Options].
+	AuditReads bool
 }
 
 // Stack is a running installation. It is safe for concurrent use.
@@ -76,7 +85,7 @@ func (s *Stack) start(ctx context.Context) (err error) {
 	defer func() { _ = log.Close() }() // the cluster has its own copy
 	s.Cluster, err = cluster.Start(ctx, cluster.Options{
 		AuditLog: filepath.Join(s.options.Directory, "audit.log"), NodeExpansionDelay: s.options.NodeExpansionDelay,
-		Attach: s.options.Attach, Fast: true, Stderr: log,
+		Attach: s.options.Attach, AuditReads: s.options.AuditReads, Fast: true, Stderr: log,
 	})
 	if err != nil {
 		return err
@@ -90,7 +99,7 @@ func (s *Stack) start(ctx context.Context) (err error) {
 	if err := s.startBroker(ctx); err != nil {
 		return err
 	}
-	for _, name := range append(append([]string{}, KubeDB...), Relay...) {
+	for _, name := range append(append([]string{}, KubeDB...), s.Names()...) {
 		if err := s.StartService(name); err != nil {
 			return err
 		}
@@ -98,7 +107,22 @@ func (s *Stack) start(ctx context.Context) (err error) {
 	return nil
 }
 
+// Names are the processes of the relay: each service's, "expander" for one, and
+// those of its further replicas, "expander.2".
+func (s *Stack) Names() []string {
+	names := slices.Clone(Relay)
+	for replica := 2; replica <= s.options.Replicas; replica++ {
+		for _, service := range Relay {
+			names = append(names, fmt.Sprintf("%s.%d", service, replica))
+		}
+	}
+	return names
+}
+
 func (s *Stack) startBroker(ctx context.Context) error {
+	if s.NATS = s.options.NATS; s.NATS != "" {
+		return s.provision(ctx, max(s.options.NATSReplicas, 1))
+	}
 	broker, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, NoSigs: true, NoLog: true,
 		StoreDir: filepath.Join(s.options.Directory, "nats"),
@@ -112,11 +136,15 @@ func (s *Stack) startBroker(ctx context.Context) error {
 		return errors.New("start the broker: not ready in 30 s")
 	}
 	s.NATS = broker.ClientURL()
+	return s.provision(ctx, 1)
+}
+
+func (s *Stack) provision(ctx context.Context, replicas int) error {
 	b, err := s.Connect(ctx, "provision")
 	if err != nil {
 		return err
 	}
-	return errors.Join(bus.Provision(ctx, b.JetStream(), 1), b.Close(ctx))
+	return errors.Join(bus.Provision(ctx, b.JetStream(), replicas), b.Close(ctx))
 }
 
 // Connect returns a new connection to the broker; the caller must close it.
@@ -132,7 +160,7 @@ func (s *Stack) LogFile(name string) string {
 // Stop ends everything, in the order in which a user would.
 func (s *Stack) Stop() error {
 	var failures []error
-	for _, name := range append(append([]string{}, Relay...), KubeDB...) {
+	for _, name := range append(s.Names(), KubeDB...) {
 		failures = append(failures, s.StopService(name))
 	}
 	if s.broker != nil {

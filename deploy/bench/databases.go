@@ -1,0 +1,178 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// namespace is where everything happens.
+const namespace = "bench"
+
+// side is how many requests the bench itself sends side by side: enough that it
+// is not what is waited for.
+const side = 32
+
+// shape is what a database looks like, and what of it grows.
+type shape struct {
+	name string
+	// aggregators and leaves are how many pods with a volume each; no leaves
+	// means a single node.
+	aggregators, leaves int32
+	// grow lists the components that grow.
+	grow []string
+}
+
+// shapes are those that can be chosen. A cluster of KubeDB always has an
+// aggregator; in shape one it does not grow.
+var shapes = map[string]shape{
+	"one":  {"one", 1, 3, []string{kubedb.ComponentLeaf}},
+	"two":  {"two", 1, 2, []string{kubedb.ComponentAggregator, kubedb.ComponentLeaf}},
+	"node": {"node", 0, 0, []string{kubedb.ComponentNode}},
+}
+
+func shapeNames() []string { return slices.Sorted(maps.Keys(shapes)) }
+
+// firstGi is the size of every volume at the beginning.
+const firstGi = 10
+
+// database is one of the shape, new.
+func (s shape) database(name string) *kubedb.Singlestore {
+	storage := &corev1.PersistentVolumeClaimSpec{
+		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: gibibytes(firstGi)}},
+	}
+	db := &kubedb.Singlestore{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+		Spec: kubedb.SinglestoreSpec{
+			Version: "8.7.10", StorageType: kubedb.StorageDurable,
+			LicenseSecret: &kubedb.SecretReference{Kind: "Secret", Name: "license-secret"},
+		},
+	}
+	if s.leaves == 0 {
+		db.Spec.Storage = storage
+		return db
+	}
+	db.Spec.Topology = &kubedb.Topology{
+		Aggregator: &kubedb.Node{Replicas: &s.aggregators, Storage: storage},
+		Leaf:       &kubedb.Node{Replicas: &s.leaves, Storage: storage},
+	}
+	return db
+}
+
+// request asks for the growth of a database.
+func (s shape) request(database string, size resource.Quantity) *kubedb.SinglestoreOpsRequest {
+	expansion := &kubedb.VolumeExpansion{Mode: kubedb.ModeOnline}
+	for _, component := range s.grow {
+		switch component {
+		case kubedb.ComponentAggregator:
+			expansion.Aggregator = &size
+		case kubedb.ComponentLeaf:
+			expansion.Leaf = &size
+		default:
+			expansion.Node = &size
+		}
+	}
+	return &kubedb.SinglestoreOpsRequest{
+		ObjectMeta: metav1.ObjectMeta{Name: database, Namespace: namespace},
+		Spec: kubedb.SinglestoreOpsRequestSpec{
+			DatabaseRef: corev1.LocalObjectReference{Name: database}, Type: kubedb.TypeVolumeExpansion, VolumeExpansion: expansion,
+		},
+	}
+}
+
+// claims lists the claims of a database that grow.
+func (s shape) claims(db *kubedb.Singlestore, sets map[string]*kubedb.PetSet) []string {
+	var names []string
+	for _, component := range db.Components() {
+		if set := sets[component.Workload]; set != nil && slices.Contains(s.grow, component.Name) {
+			names = append(names, set.ClaimNames()...)
+		}
+	}
+	return names
+}
+
+func gibibytes(n int) resource.Quantity { return resource.MustParse(fmt.Sprintf("%dGi", n)) }
+
+// createDatabases creates the databases and waits until all are Ready.
+func (b *bench) createDatabases(ctx context.Context) error {
+	_, err := b.stack.Clients.Core.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	if err := b.view.start(ctx); err != nil {
+		return err
+	}
+	race := newRace(b.n)
+	stop := b.view.onDatabase(func(db *kubedb.Singlestore) {
+		if db.Status.Phase == kubedb.DatabaseReady {
+			race.end(db.Name)
+		}
+	})
+	defer stop()
+	err = each(ctx, b.names(), func(ctx context.Context, name string) error {
+		race.begin(name)
+		_, err := b.stack.Clients.KubeDB.Singlestores(namespace).Create(ctx, b.shape.database(name), metav1.CreateOptions{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create databases: %w", err)
+	}
+	if err := race.wait(ctx, fmt.Sprintf("N=%d: databases Ready", b.n)); err != nil {
+		return err
+	}
+	return b.listClaims(ctx)
+}
+
+// listClaims finds the claims that grow.
+func (b *bench) listClaims(ctx context.Context) error {
+	list, err := b.stack.Clients.KubeDB.PetSets(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	sets := map[string]*kubedb.PetSet{}
+	for i := range list.Items {
+		sets[list.Items[i].Name] = &list.Items[i]
+	}
+	b.claims, b.owner = map[string][]string{}, map[string]string{}
+	for _, name := range b.names() {
+		claims := b.shape.claims(b.shape.database(name), sets)
+		if len(claims) == 0 {
+			return fmt.Errorf("database %s has no claims that grow", name)
+		}
+		b.claims[name] = claims
+		for _, claim := range claims {
+			b.owner[claim] = name
+		}
+	}
+	return nil
+}
+
+func (b *bench) names() []string {
+	names := make([]string, b.n)
+	for i := range names {
+		names[i] = fmt.Sprintf("db%d", i)
+	}
+	return names
+}
+
+// each calls do for every item, side of them at once.
+func each[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(side)
+	for _, item := range items {
+		group.Go(func() error { return do(ctx, item) })
+	}
+	return group.Wait()
+}

@@ -93,6 +93,29 @@ func (c *Chain) Last(ctx context.Context, key events.ChainKey) (events.Event, er
 	return last, nil
 }
 
+// lagPatience is how long the answer of a stream's leader is doubted that knows
+// less than is known.
+const lagPatience = 2 * time.Second
+
+// lastSince is Last of a chain that has had an event of the given sequence. In a
+// cluster a consumer's messages may come from another server than the stream's
+// leader, which then is behind for a moment: what it does not know yet is asked
+// for again. What it does not know after all that patience is gone with the
+// stream's data, and its answer comes back as it is.
+func (c *Chain) lastSince(ctx context.Context, key events.ChainKey, sequence uint64, patience time.Duration) (events.Event, error) {
+	began := time.Now()
+	for attempt := 1; ; attempt++ {
+		last, err := c.Last(ctx, key)
+		behind := err == nil && last.Sequence < sequence || sequence > 0 && errors.Is(err, ErrNoChain)
+		if !behind || time.Since(began) >= patience {
+			return last, err
+		}
+		if err := pause(ctx, time.Duration(attempt)*5*time.Millisecond); err != nil {
+			return events.Event{}, err
+		}
+	}
+}
+
 // Progress tells how far a volume has come, to whoever looks. It is best effort:
 // nothing is waited for, and only the newest of a volume is kept.
 func (c *Chain) Progress(_ context.Context, key events.ChainKey, p events.Progress) error {
@@ -150,7 +173,7 @@ func (c *Chain) put(ctx context.Context, expected uint64, e events.Event) (_ eve
 		// Duplicates are not looked for in the same order by a single server and
 		// by a cluster, so that "ours is there already" is a duplicate on one and
 		// a conflict on the other. The chain itself knows.
-		last, lastErr := c.Last(ctx, e.ChainKey())
+		last, lastErr := c.lastSince(ctx, e.ChainKey(), expected, lagPatience)
 		switch {
 		case lastErr != nil && !errors.Is(lastErr, ErrNoChain):
 			return events.Event{}, resultError, lastErr

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -205,4 +206,29 @@ func TestWhatIsPublishedIsCounted(t *testing.T) {
 		"requested stored": 1, "requested duplicate": 1, "failed stored": 1, "paused conflict": 1,
 	}, counters(t, registry, "opsrelay_events_published_total"))
 	require.Equal(t, map[string]float64{"watcher": 1}, counters(t, registry, "opsrelay_nats_connected"))
+}
+
+// In a cluster an event is delivered by a server that may be ahead of the one
+// that is asked for the chain's last event: its older answer is no lost race.
+func TestALeaderThatIsBehindIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first := b.begin(t, "u1")
+
+	answer := make(chan events.Event, 1)
+	go func() {
+		last, err := b.chain.LastSince(b.ctx, first.ChainKey(), first.Sequence+1, time.Hour)
+		if err == nil {
+			answer <- last
+		}
+		close(answer)
+	}()
+	paused := b.follow(t, first, events.Paused)
+	require.Equal(t, paused, <-answer)
+
+	last, err := b.chain.LastSince(b.ctx, first.ChainKey(), paused.Sequence+1, 0)
+	require.NoError(t, err, "what stays unknown is gone with the stream's data")
+	require.Equal(t, paused, last)
+	_, err = b.chain.LastSince(b.ctx, requested("u2").ChainKey(), 7, 0)
+	require.ErrorIs(t, err, bus.ErrNoChain)
 }

@@ -74,7 +74,7 @@ func (j *job) run() outcome {
 // that is not is a [LostRace].
 func (j *job) try() (events.Event, error) {
 	if !j.runner.cfg.Observer {
-		last, err := j.runner.chain.Last(j.ctx, j.event.ChainKey())
+		last, err := j.runner.chain.lastSince(j.ctx, j.event.ChainKey(), j.event.Sequence, lagPatience)
 		if err != nil && !errors.Is(err, ErrNoChain) {
 			return events.Event{}, err
 		}

@@ -64,7 +64,7 @@ func (j *job) conclude(next events.Event, published outcome) outcome {
 // ended finds out what the chain has instead.
 func (j *job) ended() outcome {
 	for attempt := 1; ; attempt++ {
-		last, err := j.runner.chain.Last(j.alive, j.event.ChainKey())
+		last, err := j.runner.chain.lastSince(j.alive, j.event.ChainKey(), j.event.Sequence+1, lagPatience)
 		switch {
 		case err == nil || errors.Is(err, ErrNoChain):
 			return j.release(last)

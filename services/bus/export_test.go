@@ -1,0 +1,16 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"time"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// LastSince is lastSince.
+func (c *Chain) LastSince(ctx context.Context, key events.ChainKey, sequence uint64, patience time.Duration) (events.Event, error) {
+	return c.lastSince(ctx, key, sequence, patience)
+}

@@ -7,6 +7,10 @@ package user
 const (
 	// ExitFailed: what was waited for ended without success.
 	ExitFailed = 2
+	// ExitBlocked: the planned request would be rejected.
+	ExitBlocked = 3
+	// ExitWaits: the planned request could not go through at once.
+	ExitWaits = 4
 )
 
 // ExitError ends the program with its own code.

@@ -87,7 +87,7 @@ func (w *Watcher) admit(ctx context.Context, request *kubedb.SinglestoreOpsReque
 
 // rightsAgain is when a request that waits for a right is looked at again: nobody
 // tells us when it is granted.
-const rightsAgain = 15 * time.Second
+const rightsAgain = 5 * time.Second
 
 // park says what a request waits for that has not started. It is looked at again
 // when its database changes, and when the wait is known to be over.

@@ -117,16 +117,24 @@ func (p *Plan) Of(severity Severity) []Finding {
 	return findings
 }
 
-// WaitsAt returns why a step has to wait, the longest wait first; nil if it need
-// not.
+// WaitsAt returns why a step has to wait, all reasons in one, and until when where
+// that is known; nil if it need not.
 func (p *Plan) WaitsAt(step string) *Finding {
-	var longest *Finding
+	var all *Finding
 	for _, finding := range p.Of(Waiting) {
-		if finding.Step == step && (longest == nil || finding.Until.After(longest.Until)) {
-			longest = &finding
+		switch {
+		case finding.Step != step:
+			continue
+		case all == nil:
+			all = &finding
+			continue
+		}
+		all.Message += "; " + finding.Message
+		if finding.Until.After(all.Until) {
+			all.Until = finding.Until
 		}
 	}
-	return longest
+	return all
 }
 
 // Refusal is why the request is rejected, all reasons in one; nil if it is not.

@@ -5,9 +5,11 @@ package plan
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -44,8 +46,8 @@ func (s *survey) checkBudgets(component Component, budgets []policyv1.PodDisrupt
 		names = append(names, budget.Name)
 		if budget.Status.DisruptionsAllowed == 0 {
 			findings = append(findings, waiting(StepExpand, ReasonBlockedByPDB,
-				"PodDisruptionBudget %s/%s allows no disruption now (%d pods are healthy, %d must be): the restarts of %s wait until it does, as long as the step may take",
-				s.namespace, budget.Name, budget.Status.CurrentHealthy, budget.Status.DesiredHealthy, component.Workload))
+				"PodDisruptionBudget %s/%s allows no disruption now (%s): the restarts of %s wait until it does, as long as the step may take",
+				s.namespace, budget.Name, why(budget.Status), component.Workload))
 		}
 	}
 	if len(names) > 1 {
@@ -54,4 +56,13 @@ func (s *survey) checkBudgets(component Component, budgets []policyv1.PodDisrupt
 			component.Workload, strings.Join(names, ", ")))
 	}
 	return findings
+}
+
+// why says why a budget allows nothing.
+func why(status policyv1.PodDisruptionBudgetStatus) string {
+	condition := meta.FindStatusCondition(status.Conditions, policyv1.DisruptionAllowedCondition)
+	if condition != nil && condition.Reason == policyv1.SyncFailedReason {
+		return "Kubernetes cannot count its pods: " + condition.Message
+	}
+	return fmt.Sprintf("%d pods are healthy, %d must be", status.CurrentHealthy, status.DesiredHealthy)
 }

@@ -100,6 +100,7 @@ func (p Place) Finding() *Finding {
 func (p *Planner) Queue(ctx context.Context, plan *Plan, request *kubedb.SinglestoreOpsRequest) error {
 	switch {
 	case request.Status.Phase.Terminal():
+		plan.Findings = plan.Findings[:0] // what would be is nobody's concern any more
 		plan.add(blocking("metadata.name", ReasonEnded, "the request has ended: %s; create a new one", request.Status.Phase))
 		return nil
 	case !Pending(request):

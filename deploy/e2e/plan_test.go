@@ -134,9 +134,8 @@ func TestPlanOfWhatWaits(t *testing.T) {
 	b.planned("runnable-json", runnable, both, "-o", "json")
 	b.planned("runnable-yaml", runnable, both, "-o", "yaml")
 
-	offline := expansion("offline", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"})
-	offline.Spec.VolumeExpansion.Mode = kubedb.ModeOffline
-	b.planned("offline", blocked, offline)
+	restarting := expansion("offline", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}, offline)
+	b.planned("offline", runnable, restarting)
 
 	capacity, most := resource.MustParse("1Gi"), resource.MustParse("10Gi")
 	_, err := b.core.StorageV1().CSIStorageCapacities(b.namespace).Create(b.ctx, &storagev1.CSIStorageCapacity{
@@ -187,9 +186,8 @@ func TestF59_DisruptionBudgetIsInThePlan(t *testing.T) {
 	require.NoError(t, err)
 	eventually(b, b.core.PolicyV1().PodDisruptionBudgets(b.namespace), "stay", "to count both leaves", &policyv1.PodDisruptionBudget{},
 		func(budget *policyv1.PodDisruptionBudget) bool { return budget.Status.CurrentHealthy == 2 })
-	request := expansion("offline", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"})
-	request.Spec.VolumeExpansion.Mode = kubedb.ModeOffline
-	b.planned("disruption-budget", blocked, request)
+	request := expansion("offline", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}, offline)
+	b.planned("disruption-budget", waits, request)
 	request.Spec.VolumeExpansion.Mode = kubedb.ModeOnline
 	b.planned("disruption-budget-online", runnable, request)
 }

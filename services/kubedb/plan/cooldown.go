@@ -7,6 +7,8 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/duration"
+
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
@@ -32,7 +34,7 @@ func checkCoolDown(_ context.Context, s *survey) ([]Finding, error) {
 	limit := s.Policy.Limits[last.Provisioner]
 	finding := waiting(StepAdmit, ReasonCoolingDown,
 		"claim %s/%s was expanded as often as %s allows, %d times in %s: the next attempt is at %s",
-		s.namespace, last.Claim, last.Provisioner, limit.Count, limit.Time, until.UTC().Format(time.RFC3339))
+		s.namespace, last.Claim, last.Provisioner, limit.Count, duration.HumanDuration(limit.Time), until.UTC().Format(time.RFC3339))
 	finding.Until = until.UTC()
 	return []Finding{finding}, nil
 }

@@ -130,7 +130,6 @@ func (p *Planner) fill(ctx context.Context, plan *Plan, request *kubedb.Singlest
 		return err
 	}
 	s := &survey{Planner: p, request: request, namespace: request.Namespace, components: components, now: time.Now()}
-	plan.add(checkMode(plan.Mode)...)
 	for _, stage := range [][]check{
 		{readVolumes, checkRights},
 		{checkClasses},

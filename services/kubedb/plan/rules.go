@@ -61,15 +61,6 @@ func checkRequest(request *kubedb.SinglestoreOpsRequest) error {
 	}
 }
 
-// checkMode refuses what this version cannot do yet; the plan says what it would
-// do all the same.
-func checkMode(mode kubedb.VolumeExpansionMode) []Finding {
-	if mode == kubedb.ModeOffline {
-		return []Finding{blocking("spec.volumeExpansion.mode", ReasonModeNotSupported, "mode Offline is not supported by this version of Opsrelay: use mode Online if the storage driver can expand volumes in use")}
-	}
-	return nil
-}
-
 // checkSizes holds the rules about the request and the database object. It
 // returns the components that grow.
 func checkSizes(db *kubedb.Singlestore, request *kubedb.SinglestoreOpsRequest) ([]Component, error) {

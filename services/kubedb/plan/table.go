@@ -23,7 +23,7 @@ func (p *Plan) WriteTable(out io.Writer) error {
 		table.print(", mode %s", p.Mode)
 	}
 	table.print("\n")
-	if len(p.Components) > 0 {
+	if slices.ContainsFunc(p.Components, func(c Component) bool { return len(c.Volumes) > 0 }) {
 		p.writeVolumes(table)
 		p.writeRestarts(table)
 	}

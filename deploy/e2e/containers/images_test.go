@@ -87,7 +87,7 @@ func clusterContext(ctx context.Context, root, directory string, source image.So
 		return image.Context{}, err
 	}
 	forward := filepath.Join(directory, "forward")
-	if err := image.BuildBinary(ctx, root, "./deploy/containers/forward", forward, ""); err != nil {
+	if err := image.BuildBinary(ctx, root, "./deploy/e2e/containers/forward", forward, ""); err != nil {
 		return image.Context{}, err
 	}
 	return image.Context{

@@ -72,7 +72,7 @@ func natsContext(ctx context.Context, root, directory string, source image.Sourc
 		return image.Context{}, err
 	}
 	return image.Context{
-		Dockerfile: filepath.Join(root, "deploy", "containers", "nats.Dockerfile"),
+		Dockerfile: filepath.Join(root, "deploy", "e2e", "containers", "nats.Dockerfile"),
 		Time:       source.Time,
 		Files: []image.File{
 			{Path: "nats-server", Mode: 0o755, From: binary},
@@ -91,7 +91,7 @@ func clusterContext(ctx context.Context, root, directory string, source image.So
 		return image.Context{}, err
 	}
 	return image.Context{
-		Dockerfile: filepath.Join(root, "deploy", "containers", "devcluster.Dockerfile"),
+		Dockerfile: filepath.Join(root, "deploy", "e2e", "containers", "devcluster.Dockerfile"),
 		Time:       source.Time,
 		Files: []image.File{
 			{Path: "devcluster", Mode: 0o755, From: devcluster},

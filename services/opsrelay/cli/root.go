@@ -51,6 +51,7 @@ func New() *cobra.Command {
 		root.AddCommand(serviceCommand(s))
 	}
 	root.AddCommand(user.Commands()...)
+	root.AddCommand(serviceCommand(boardService()))
 	root.AddCommand(provisionCommand(), natsAuthCommand(), upCommand(), versionCommand())
 	return root
 }

@@ -121,6 +121,16 @@ func TestF13_QuotaExceeded(t *testing.T) {
 	b.planned("quota-of-a-class", blocked, request)
 	b.rejected(request, plan.ReasonQuotaExceeded)
 
+	// Quotas of a scope do not count claims that are out of it.
+	scoped, one := corev1.ResourceQuotaScopeVolumeAttributesClass, resource.MustParse("1Gi")
+	_, err := b.core.CoreV1().ResourceQuotas(b.namespace).Create(b.ctx, &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "scoped"},
+		Spec: corev1.ResourceQuotaSpec{
+			Hard: corev1.ResourceList{corev1.ResourceRequestsStorage: one}, Scopes: []corev1.ResourceQuotaScope{scoped},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+
 	// The race: there was room when it was admitted, and then there is none.
 	b.quota("class", "online.storageclass.storage.k8s.io/requests.storage", "23Gi")
 	b.planned("quota-is-enough", runnable, expansion("fits", "sdb", sizes{leaf: "11Gi"}))

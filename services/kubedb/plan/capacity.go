@@ -25,19 +25,30 @@ func checkCapacity(ctx context.Context, s *survey) ([]Finding, error) {
 	if err != nil {
 		return unchecked("whether the storage has capacity left (CSIStorageCapacity)", err)
 	}
+	isPublished := func(v Volume) bool {
+		return slices.ContainsFunc(published.Items, func(c storagev1.CSIStorageCapacity) bool { return c.StorageClassName == v.StorageClass })
+	}
+	if err := s.readPersistentVolumes(ctx, isPublished); err != nil {
+		return unchecked("where the volumes are, and whether the storage has capacity left there,", err)
+	}
+	return s.compare(published.Items), nil
+}
+
+// compare compares what is needed with what is published.
+func (s *survey) compare(published []storagev1.CSIStorageCapacity) []Finding {
 	var findings []Finding
-	needs := make([]resource.Quantity, len(published.Items))
+	needs := make([]resource.Quantity, len(published))
 	for _, component := range s.components {
 		for _, volume := range component.Volumes {
 			need := volume.missing(component.size)
-			places := placesOf(volume, published.Items)
+			places := placesOf(volume, published)
 			if need.IsZero() || len(places) == 0 {
 				continue
 			}
-			if !slices.ContainsFunc(places, func(i int) bool { return fits(published.Items[i], component.size) }) {
-				most := published.Items[places[0]].MaximumVolumeSize
+			if !slices.ContainsFunc(places, func(i int) bool { return fits(published[i], component.size) }) {
+				most := published[places[0]].MaximumVolumeSize
 				findings = append(findings, warning(ReasonCapacityShort, "the storage of claim %s/%s makes volumes of at most %s (CSIStorageCapacity %s/%s), and %s is requested",
-					s.namespace, volume.Claim, most, published.Items[places[0]].Namespace, published.Items[places[0]].Name, component.To))
+					s.namespace, volume.Claim, most, published[places[0]].Namespace, published[places[0]].Name, component.To))
 			}
 			if len(places) == 1 { // otherwise nobody knows which one it is taken from
 				needs[places[0]].Add(need)
@@ -45,12 +56,12 @@ func checkCapacity(ctx context.Context, s *survey) ([]Finding, error) {
 		}
 	}
 	for i, need := range needs {
-		if have := published.Items[i].Capacity; have != nil && need.Cmp(*have) > 0 {
+		if have := published[i].Capacity; have != nil && need.Cmp(*have) > 0 {
 			findings = append(findings, warning(ReasonCapacityShort, "StorageClass %s has %s left (CSIStorageCapacity %s/%s), and %s more is needed",
-				published.Items[i].StorageClassName, have, published.Items[i].Namespace, published.Items[i].Name, &need))
+				published[i].StorageClassName, have, published[i].Namespace, published[i].Name, &need))
 		}
 	}
-	return findings, nil
+	return findings
 }
 
 func (s *survey) grows() bool {

@@ -134,7 +134,8 @@ func (p *Planner) fill(ctx context.Context, plan *Plan, request *kubedb.Singlest
 		{readVolumes, checkRights},
 		{checkClasses},
 		{checkVolumes},
-		{checkMaxSize, checkQuotas, checkLimitRanges, checkCapacity, checkDisruption, checkCoolDown},
+		{checkMaxSize, checkQuotas, checkLimitRanges, checkDisruption, checkCoolDown},
+		{checkCapacity},
 	} {
 		findings, err := s.run(ctx, stage)
 		if err != nil {

@@ -3,9 +3,9 @@
 
 package plan
 
-// The reasons of findings: one word each, for programs.
+// The reasons of findings are one word each, for programs. These are about what
+// the request itself says.
 const (
-	// What the request itself says.
 	ReasonTypeNotSupported = "TypeNotSupported"
 	ReasonModeNotSupported = "ModeNotSupported"
 	ReasonInvalidRequest   = "InvalidRequest"
@@ -14,8 +14,10 @@ const (
 	ReasonNameTaken        = "NameTaken"
 	ReasonUnderWay         = "UnderWay"
 	ReasonEnded            = "Ended"
+)
 
-	// The database, and who else is at it.
+// These are about the database, and who else is at it.
+const (
 	ReasonDatabaseNotFound     = "DatabaseNotFound"
 	ReasonDatabaseNotReady     = "DatabaseNotReady"
 	ReasonPausedBySomebodyElse = "PausedBySomebodyElse"
@@ -23,15 +25,19 @@ const (
 	ReasonSkipped              = "Skipped"
 	ReasonWorkloadMissing      = "WorkloadMissing"
 	ReasonNoStorage            = "NoStorage"
+)
 
-	// The volumes.
+// These are about the volumes.
+const (
 	ReasonClaimMissing     = "ClaimMissing"
 	ReasonClaimNotBound    = "ClaimNotBound"
 	ReasonClaimLost        = "ClaimLost"
 	ReasonClaimTerminating = "ClaimTerminating"
 	ReasonStaticVolume     = "StaticVolume"
+)
 
-	// What the cluster allows.
+// These are about what the cluster allows.
+const (
 	ReasonNoStorageClass      = "NoStorageClass"
 	ReasonExpansionNotAllowed = "ExpansionNotAllowed"
 	ReasonQuotaExceeded       = "QuotaExceeded"

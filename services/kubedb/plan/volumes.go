@@ -6,6 +6,7 @@ package plan
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,8 +24,11 @@ import (
 // and their StorageClass fit.
 const AnnotationStaticVolumes = "opsrelay.dev/static-volumes"
 
-// annotationProvisionedBy is on every volume that was provisioned dynamically.
+// annotationProvisionedBy is on every volume that was provisioned dynamically, one
+// of annotationsProvisioner on every claim that was handed to a provisioner.
 const annotationProvisionedBy = "pv.kubernetes.io/provisioned-by"
+
+var annotationsProvisioner = []string{"volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner"}
 
 // side is how many objects are read at once.
 const side = 16
@@ -48,7 +52,7 @@ type Volume struct {
 
 	ordinal int
 	claim   *corev1.PersistentVolumeClaim
-	volume  *corev1.PersistentVolume // nil if it is not bound or could not be read
+	volume  *corev1.PersistentVolume // nil if it is not bound, or there was no need to read it
 }
 
 // readVolumes lists every component's claims: workload, claim templates,
@@ -152,14 +156,19 @@ func (v Volume) missing(size resource.Quantity) resource.Quantity {
 	return size
 }
 
-// checkVolumes looks at the state of every claim and at the volume that it is
-// bound to.
+// checkVolumes looks at the state of every claim, and at the volume that it is
+// bound to if the claim does not say where that is from.
 func checkVolumes(ctx context.Context, s *survey) ([]Finding, error) {
-	if err := s.readPersistentVolumes(ctx); err != nil {
-		findings, err := unchecked("whether the volumes were provisioned dynamically, and where they are,", err)
+	if err := s.readPersistentVolumes(ctx, func(v Volume) bool { return !v.dynamic() }); err != nil {
+		findings, err := unchecked("whether the volumes were provisioned dynamically", err)
 		return append(s.claimStates(), findings...), err
 	}
 	return s.claimStates(), nil
+}
+
+// dynamic reports whether the claim was handed to a provisioner.
+func (v Volume) dynamic() bool {
+	return slices.ContainsFunc(annotationsProvisioner, func(name string) bool { return v.claim.Annotations[name] != "" })
 }
 
 func (s *survey) claimStates() []Finding {
@@ -175,7 +184,7 @@ func (s *survey) claimStates() []Finding {
 				findings = append(findings, blocking(field, ReasonClaimLost, "claim %s has lost its volume %s: restore the volume or delete the claim, and create a new request", name, volume.claim.Spec.VolumeName))
 			case volume.claim.Status.Phase != corev1.ClaimBound:
 				findings = append(findings, waiting(StepExpand, ReasonClaimNotBound, "claim %s is %s: it is waited for until it is bound", name, orPending(volume.claim.Status.Phase)))
-			case volume.Grows && volume.volume != nil && volume.volume.Annotations[annotationProvisionedBy] == "":
+			case volume.Grows && !volume.dynamic() && volume.volume != nil && volume.volume.Annotations[annotationProvisionedBy] == "":
 				findings = append(findings, s.static(field, volume))
 			}
 		}
@@ -201,14 +210,15 @@ func orPending(phase corev1.PersistentVolumeClaimPhase) corev1.PersistentVolumeC
 	return phase
 }
 
-// readPersistentVolumes reads what the claims are bound to.
-func (s *survey) readPersistentVolumes(ctx context.Context) error {
+// readPersistentVolumes reads what claims that grow are bound to, those for which
+// it is asked.
+func (s *survey) readPersistentVolumes(ctx context.Context, asked func(Volume) bool) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(side)
 	for _, component := range s.components {
 		for i := range component.Volumes {
 			volume := &component.Volumes[i]
-			if volume.claim.Spec.VolumeName == "" || !volume.Grows {
+			if volume.claim.Spec.VolumeName == "" || !volume.Grows || volume.volume != nil || !asked(*volume) {
 				continue
 			}
 			group.Go(func() error {

@@ -146,3 +146,28 @@ func TestCommandsWatchAndRetry(t *testing.T) {
 	}
 	t.Fatal("no request says that it repeats shrink")
 }
+
+// One command shows the plan, asks for the expansion and waits for its end.
+func TestCommandExpand(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	text, err := b.opsrelay("expand", b.namespace+"/sdb", "--leaf", "11Gi", "--dry-run")
+	require.NoError(t, err)
+	require.Contains(t, text, "data-sdb-leaf-1")
+	require.NotContains(t, text, "created")
+
+	var exit *user.ExitError
+	_, err = b.opsrelay("expand", b.namespace+"/sdb", "--leaf", "1Gi")
+	require.ErrorAs(t, err, &exit)
+	require.Equal(t, user.ExitBlocked, exit.ExitCode())
+	_, err = b.opsrelay("expand", b.namespace+"/sdb", "--leaf", "much")
+	require.ErrorContains(t, err, `--leaf "much" is no size`)
+	_, err = b.opsrelay("expand", b.namespace+"/sdb")
+	require.ErrorContains(t, err, "which size?")
+
+	text, err = b.opsrelay("expand", b.namespace+"/sdb", "--leaf", "11Gi", "--wait")
+	require.NoError(t, err, text)
+	require.Contains(t, text, "request "+b.namespace+"/sdb-expand-")
+	require.Contains(t, text, " is Successful\n")
+	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-1"))
+}

@@ -6,6 +6,8 @@ package cli
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -29,10 +31,14 @@ Where KubeDB is not installed, provisioner and petset stand in for it.
 Every flag can also be given as an environment variable: --nats-url is
 OPSRELAY_NATS_URL.`
 
+// plugin is the binary's name as kubectl finds it: `kubectl opsrelay get`.
+const plugin = "kubectl-opsrelay"
+
 // New returns the root command.
 func New() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "opsrelay",
+		Annotations:   displayName(os.Args[0]),
 		Short:         "Grow the disks of KubeDB databases on Kubernetes",
 		Long:          rootLong,
 		SilenceUsage:  true,
@@ -54,6 +60,14 @@ func New() *cobra.Command {
 	root.AddCommand(serviceCommand(boardService()))
 	root.AddCommand(provisionCommand(), natsAuthCommand(), upCommand(), versionCommand())
 	return root
+}
+
+// displayName is how people call the binary, for the help.
+func displayName(path string) map[string]string {
+	if filepath.Base(path) != plugin {
+		return nil
+	}
+	return map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl opsrelay"}
 }
 
 // The groups of commands in the help.

@@ -17,7 +17,7 @@ const Group = "user"
 // Commands returns the commands.
 func Commands() []*cobra.Command {
 	commands := []*cobra.Command{
-		planCommand(), getCommand(), watchCommand(), cancelCommand(), retryCommand(),
+		expandCommand(), planCommand(), getCommand(), watchCommand(), cancelCommand(), retryCommand(),
 		timelineCommand(), eventsCommand(), pausePhaseCommand(), resumePhaseCommand(), deadLettersCommand(), doctorCommand(),
 	}
 	for _, command := range commands {

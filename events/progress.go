@@ -6,6 +6,7 @@ package events
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,29 @@ const (
 	StateRequested = "Requested"
 	StateGrown     = "Grown"
 )
+
+// The states of a volume that waits for something other than its storage, when
+// it grows while its pod is down. Somebody may have to do something about it;
+// the message says what.
+const (
+	// StatePodsNotReady: other pods, or the database, are not ready yet.
+	StatePodsNotReady = "PodsNotReady"
+	// StateBlockedByPDB: a disruption budget does not let the pod go.
+	StateBlockedByPDB = "BlockedByPDB"
+	// StatePodTerminating: the pod was asked to end, and has not yet.
+	StatePodTerminating = "PodTerminating"
+	// StateVolumeAttached: the pod is dead, and the volume still attached.
+	StateVolumeAttached = "VolumeAttached"
+)
+
+// WaitingStates lists the states of a volume that waits for something other than
+// its storage.
+func WaitingStates() []string {
+	return []string{StatePodsNotReady, StateBlockedByPDB, StatePodTerminating, StateVolumeAttached}
+}
+
+// Waits reports whether the volume waits for something other than its storage.
+func (p Progress) Waits() bool { return slices.Contains(WaitingStates(), p.State) }
 
 // EncodeProgress returns p as a message on the subject of its volume. What it
 // takes, [DecodeProgress] reads.

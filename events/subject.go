@@ -75,6 +75,9 @@ func (k ChainKey) Progress(claim string) string {
 	return progressPrefix + k.String() + "." + strings.ReplaceAll(claim, ".", "_")
 }
 
+// ProgressFilter is the wildcard for the progress of every volume.
+func ProgressFilter() string { return progressPrefix + ">" }
+
 // FactFilter is the wildcard for a fact of every chain.
 func FactFilter(fact Fact) string { return factPrefix + string(fact) + ".>" }
 

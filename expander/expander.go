@@ -37,6 +37,9 @@ const (
 	ReasonWorkloadGone = "WorkloadGone"
 	// ReasonExpansionRefused says that the API server refuses the larger claim.
 	ReasonExpansionRefused = "ExpansionRefused"
+	// ReasonOfflineOnly says that the storage driver does not expand a volume that
+	// is in use.
+	ReasonOfflineOnly = "OfflineOnly"
 	// ReasonNotGrown says that volumes had not grown by the step's deadline.
 	ReasonNotGrown = "DeadlineExceeded"
 )

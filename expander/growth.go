@@ -98,6 +98,9 @@ func (g *growth) look(ctx context.Context) (done bool, err error) {
 		case stageInfeasibleController, stageInfeasibleNode:
 			return false, g.infeasible(claim, stage)
 		}
+		if err := g.offlineOnly(claim); err != nil {
+			return false, err
+		}
 		done = false
 		if act := g.action(claim, stage); act != nil {
 			group.Go(func() error { return act(ctx, claim) })

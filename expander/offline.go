@@ -27,19 +27,6 @@ import (
 // the claims, so that after a crash any expander goes on where the last one
 // stopped, and every pod is restarted once.
 
-// What a volume waits for, as the state of its progress and, at the deadline, as
-// the reason of the failure.
-const (
-	// WaitsForDatabase: the other pods, or the database, are not ready yet.
-	WaitsForDatabase = "DatabaseNotReady"
-	// WaitsForBudget: a disruption budget does not let the pod go.
-	WaitsForBudget = "BlockedByPDB"
-	// WaitsForPod: the pod is asked to end and has not.
-	WaitsForPod = "PodTerminating"
-	// WaitsForRelease: the pod is dead, and the volume still attached.
-	WaitsForRelease = "VolumeAttached"
-)
-
 // offline is the growing of one component's volumes, pod by pod.
 type offline struct {
 	*growth
@@ -183,12 +170,12 @@ func (o *offline) othersUp(ctx context.Context, pod string) bool {
 		case name == pod, ready(other) && o.grown(name), o.needsTurn(name) && always:
 		case always && (other != nil && o.older(other) || other == nil && o.oldOneDown()):
 		default:
-			o.waitFor(ctx, WaitsForDatabase, "pod "+o.namespace+"/"+name+" is not ready yet, no other pod is taken down before")
+			o.waitFor(ctx, events.StatePodsNotReady, "pod "+o.namespace+"/"+name+" is not ready yet, no other pod is taken down before")
 			return false
 		}
 	}
 	if !always && !o.scene.databaseReady() {
-		o.waitFor(ctx, WaitsForDatabase, fmt.Sprintf("Singlestore %s/%s is not Ready, no pod is taken down before", o.namespace, o.scene.database))
+		o.waitFor(ctx, events.StatePodsNotReady, fmt.Sprintf("Singlestore %s/%s is not Ready, no pod is taken down before", o.namespace, o.scene.database))
 		return false
 	}
 	return true

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/opsrelay/opsrelay/events"
 )
 
 // look brings the turn of a pod one step on, whatever step that is. done says
@@ -29,7 +31,7 @@ func (o *offline) look(ctx context.Context, name string) (done bool, err error) 
 	case pod.DeletionTimestamp == nil:
 		return false, o.sendAway(ctx, pod)
 	case !dead(pod):
-		o.waitFor(ctx, WaitsForPod, fmt.Sprintf("pod %s/%s does not end: if node %s is down, bring it back or remove it from the cluster; the pod is never deleted by force",
+		o.waitFor(ctx, events.StatePodTerminating, fmt.Sprintf("pod %s/%s does not end: if node %s is down, bring it back or remove it from the cluster; the pod is never deleted by force",
 			pod.Namespace, pod.Name, pod.Spec.NodeName))
 		return false, nil
 	case o.attached(ctx):
@@ -54,7 +56,7 @@ func (o *offline) letGo(ctx context.Context, pod *corev1.Pod) (done bool, err er
 // before a pod is restarted for them.
 func (o *offline) take(ctx context.Context, pod *corev1.Pod) error {
 	if pod.DeletionTimestamp != nil && !holds(pod) {
-		o.waitFor(ctx, WaitsForPod, fmt.Sprintf("pod %s/%s was deleted by somebody else and has not ended", pod.Namespace, pod.Name))
+		o.waitFor(ctx, events.StatePodTerminating, fmt.Sprintf("pod %s/%s was deleted by somebody else and has not ended", pod.Namespace, pod.Name))
 		return nil // too late to hold it; its successor is looked at
 	}
 	if ready(pod) && !o.othersUp(ctx, pod.Name) {
@@ -96,7 +98,7 @@ func (o *offline) sendAway(ctx context.Context, pod *corev1.Pod) error {
 		return err
 	}
 	o.refused = changes
-	o.waitFor(ctx, WaitsForBudget, fmt.Sprintf("pod %s/%s may not be evicted: %s", pod.Namespace, pod.Name, blocked))
+	o.waitFor(ctx, events.StateBlockedByPDB, fmt.Sprintf("pod %s/%s may not be evicted: %s", pod.Namespace, pod.Name, blocked))
 	return nil
 }
 
@@ -108,7 +110,7 @@ func (o *offline) attached(ctx context.Context) bool {
 			continue
 		}
 		if node := o.scene.attachedTo(claim.Spec.VolumeName); node != "" {
-			o.waitFor(ctx, WaitsForRelease, fmt.Sprintf("volume %s of claim %s/%s is attached to node %s still: another pod may use it, or the node is down",
+			o.waitFor(ctx, events.StateVolumeAttached, fmt.Sprintf("volume %s of claim %s/%s is attached to node %s still: another pod may use it, or the node is down",
 				claim.Spec.VolumeName, o.namespace, name, node))
 			return true
 		}

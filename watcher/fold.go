@@ -4,6 +4,7 @@
 package watcher
 
 import (
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,7 +25,9 @@ func Fold(status kubedb.OpsRequestStatus, e events.Event) kubedb.OpsRequestStatu
 	}
 	status.ObservedGeneration = e.Operation.Request.Generation
 	status.Phase = phase(e)
-	status.Conditions = kubedb.RemoveCondition(status.Conditions, conditionWaiting)
+	if e.Fact != events.Requested && e.Fact != events.Paused || !waitsForVolume(status.Conditions) {
+		status.Conditions = kubedb.RemoveCondition(status.Conditions, conditionWaiting)
+	}
 	for _, passed := range e.Operation.History {
 		for _, condition := range conditions(passed.Fact, e.Operation) {
 			status.Conditions = fold(status.Conditions, condition, passed.Time)
@@ -77,6 +80,9 @@ func conditions(fact events.Fact, op events.Operation) []kubedb.Condition {
 		for _, component := range op.Components {
 			list = append(list, done(kubedb.VolumeCondition(component.Name)))
 		}
+		if names := notRestarted(op); len(names) > 0 {
+			list = append(list, done(conditionNotRestarted, "not restarted, since their volumes had the size already: "+strings.Join(names, ", ")))
+		}
 		return list
 	case events.Updated:
 		return []kubedb.Condition{
@@ -96,6 +102,19 @@ func conditions(fact events.Fact, op events.Operation) []kubedb.Condition {
 		}
 	}
 	return nil
+}
+
+// conditionNotRestarted is our own, too: it says which pods an Offline request
+// had no need to restart.
+const conditionNotRestarted = "PodsNotRestarted"
+
+// notRestarted lists those pods.
+func notRestarted(op events.Operation) []string {
+	var names []string
+	for _, component := range op.Components {
+		names = append(names, component.NotRestarted...)
+	}
+	return names
 }
 
 // skipped reports whether the request was rejected for a newer one.

@@ -63,6 +63,8 @@ type Watcher struct {
 	requests  cache.SharedIndexInformer
 	databases cache.SharedIndexInformer
 	loop      *control.Loop
+	// waiters are the requests, by uid, that are said to wait for a volume.
+	waiters map[string]bool
 }
 
 // needs is what a watcher must be allowed to do to begin with a request.
@@ -78,6 +80,7 @@ func New(config Config) (*Watcher, error) {
 		planner:   &plan.Planner{Client: config.Client, Core: config.Core, Policy: config.Policy, Needs: needs},
 		requests:  config.Client.SinglestoreOpsRequestInformer(config.Namespace),
 		databases: config.Client.SinglestoreInformer(config.Namespace),
+		waiters:   map[string]bool{},
 	}
 	if err := w.requests.AddIndexers(cache.Indexers{byDatabase: unfinished}); err != nil {
 		return nil, fmt.Errorf("index requests: %w", err)

@@ -6,13 +6,17 @@ package e2e
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/expander"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
@@ -134,4 +138,148 @@ func TestOfflineNodeExpansion(t *testing.T) {
 func (b *bundle) pod(name, what string, holds func(*corev1.Pod) bool) *corev1.Pod {
 	b.Helper()
 	return eventually(b, b.core.CoreV1().Pods(b.namespace), name, what, &corev1.Pod{}, holds)
+}
+
+// F20: a driver that refuses while the volume is in use. Online fails at once and
+// says what to do; doing it helps.
+func TestF20_OnlineOnAnOfflineOnlyDriver(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.offlineOnly()
+	before := b.pods()
+	b.create(expansion("online", "sdb", sizes{leaf: "11Gi"}))
+	request := b.ended("online")
+	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
+	require.Contains(t, failureOf(request), ": OfflineOnly: ")
+	require.Contains(t, failureOf(request), "mode: Offline")
+	require.Contains(t, failureOf(request), "while it is not in use", "the driver's own words")
+	b.restarted(before)
+	b.resumed("sdb")
+
+	b.create(expansion("offline", "sdb", sizes{leaf: "11Gi"}, offline))
+	request = b.ended("offline")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	b.restarted(before, "sdb-leaf-0", "sdb-leaf-1")
+}
+
+// F59: a disruption budget that lets no pod go is waited for, which the status
+// says, and the pod is not deleted behind its back.
+func TestF59_DisruptionBudgetBlocks(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.offlineOnly()
+	before := b.pods()
+	none := intstr.FromInt32(0)
+	budgets := b.core.PolicyV1().PodDisruptionBudgets(b.namespace)
+	_, err := budgets.Create(b.ctx, &policyv1.PodDisruptionBudget{
+		ObjectMeta: metav1.ObjectMeta{Name: "keep"},
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			MaxUnavailable: &none, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{kubedb.LabelInstance: "sdb"}},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	eventually(b, budgets, "keep", "its status", &policyv1.PodDisruptionBudget{},
+		func(budget *policyv1.PodDisruptionBudget) bool { return budget.Status.ExpectedPods == 3 })
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, offline))
+
+	request := b.waitsFor("grow", "BlockedByPDB")
+	require.Contains(t, kubedb.FindCondition(request.Status.Conditions, "Waiting").Message, "sdb-leaf-1 may not be evicted: ")
+	require.Equal(t, "10Gi", b.capacity("data-sdb-leaf-1"))
+	_, err = budgets.Patch(b.ctx, "keep", types.MergePatchType, []byte(`{"spec":{"maxUnavailable":1}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+
+	request = b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Nil(t, kubedb.FindCondition(request.Status.Conditions, "Waiting"))
+	b.restarted(before, "sdb-leaf-0", "sdb-leaf-1")
+}
+
+// F59, when nobody gives way: the request fails at its deadline and says why, and
+// no pod stays held.
+func TestF59_DisruptionBudgetNeverGivesWay(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(standalone("one", classOnline))
+	before := b.pods()
+	none := intstr.FromInt32(0)
+	_, err := b.core.PolicyV1().PodDisruptionBudgets(b.namespace).Create(b.ctx, &policyv1.PodDisruptionBudget{
+		ObjectMeta: metav1.ObjectMeta{Name: "keep"},
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			MaxUnavailable: &none, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{kubedb.LabelInstance: "one"}},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	b.create(expansion("grow", "one", sizes{node: "2Gi"}, offline, timeout(5*time.Second)))
+	b.waitsFor("grow", "BlockedByPDB")
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
+	require.Contains(t, failureOf(request), "expand PetSet "+b.namespace+"/one: BlockedByPDB: ")
+	require.Contains(t, failureOf(request), "data-one-0 1Gi of 2Gi")
+	b.restarted(before)
+	b.resumed("one")
+}
+
+// waitsFor waits until the request's status says that it waits for that reason.
+func (b *bundle) waitsFor(name, reason string) *kubedb.SinglestoreOpsRequest {
+	b.Helper()
+	return eventually(b, b.client.SinglestoreOpsRequests(b.namespace), name, "waiting for "+reason, &kubedb.SinglestoreOpsRequest{},
+		func(request *kubedb.SinglestoreOpsRequest) bool {
+			waiting := kubedb.FindCondition(request.Status.Conditions, "Waiting")
+			return waiting != nil && waiting.Reason == reason
+		})
+}
+
+// A request that is cancelled while a pod is held gives the pod back, also when
+// the expander that held it is dead: the next one does it.
+func TestOfflineCancelledInTheMiddleOfAHold(t *testing.T) {
+	b := setupOwn(t, stack.Options{Attach: true})
+	b.createDatabase(topology("sdb", classOnline))
+	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
+	before := b.pods()
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, offline))
+	b.pod("sdb-leaf-1", "held and dead", func(pod *corev1.Pod) bool {
+		return slices.Contains(pod.Finalizers, expander.Hold) && pod.Status.Phase == corev1.PodSucceeded
+	})
+	eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-sdb-leaf-1", "its growth to begin", &corev1.PersistentVolumeClaim{},
+		func(claim *corev1.PersistentVolumeClaim) bool {
+			return claim.Spec.Resources.Requests.Storage().String() == "11Gi"
+		})
+	require.NoError(t, b.stack.KillService("expander"))
+	require.NoError(t, b.client.SinglestoreOpsRequests(b.namespace).Delete(b.ctx, "grow", metav1.DeleteOptions{}))
+	b.gone("grow")
+	b.resumed("sdb")
+	require.NoError(t, b.stack.StartService("expander"))
+
+	b.pod("sdb-leaf-1", "a successor that is ready", func(pod *corev1.Pod) bool {
+		return pod.UID != before["sdb-leaf-1"] && kubeReady(pod)
+	})
+	b.restarted(before, "sdb-leaf-1")
+	require.Equal(t, "10Gi", b.resumed("sdb").Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String())
+}
+
+// kubeReady reports whether the pod is Ready.
+func kubeReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	})
+}
+
+// What has the size already is not restarted for it, and the status says so.
+func TestOfflineRestartsNothingNeedlessly(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	_, err := b.core.CoreV1().PersistentVolumeClaims(b.namespace).Patch(b.ctx, "data-sdb-leaf-1", types.MergePatchType,
+		[]byte(`{"spec":{"resources":{"requests":{"storage":"12Gi"}}}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-sdb-leaf-1", "12Gi", &corev1.PersistentVolumeClaim{},
+		func(claim *corev1.PersistentVolumeClaim) bool {
+			return claim.Status.Capacity.Storage().String() == "12Gi"
+		})
+	before := b.pods()
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, offline))
+
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Contains(t, kubedb.FindCondition(request.Status.Conditions, "PodsNotRestarted").Message, "sdb-leaf-1")
+	b.restarted(before, "sdb-leaf-0")
 }

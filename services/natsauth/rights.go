@@ -31,8 +31,9 @@ type work struct {
 	// consumers are what it listens to, facts what it may say.
 	consumers []events.Consumer
 	facts     []events.Fact
-	// progress says that it tells how far volumes have come.
-	progress bool
+	// progress says that it tells how far volumes have come, hears that it is
+	// told.
+	progress, hears bool
 }
 
 // services is the table. A worker may say failed, for the step that it does
@@ -42,6 +43,7 @@ var services = []work{
 		name: "watcher", description: "begins and cancels chains, fails what nobody answers, reads everything",
 		consumers: []events.Consumer{events.WatcherConsumer, events.TimeoutConsumer, events.DeadLetterConsumer},
 		facts:     []events.Fact{events.Requested, events.Rejected, events.Cancelled, events.Failed},
+		hears:     true,
 	},
 	{
 		name: "pauser", description: "pauses and resumes",
@@ -105,11 +107,12 @@ func (w work) rights() Rights {
 	for _, consumer := range w.consumers {
 		publish = append(publish, consume(api, consumer.Stream, consumer.Name)...)
 	}
-	return Rights{
-		Publish: publish,
-		// What ends elsewhere is heard on the live feed.
-		Subscribe: []string{inbox(w.name), events.LiveFilter(events.Failed), events.LiveFilter(events.Cancelled)},
+	// What ends elsewhere is heard on the live feed.
+	subscribe := []string{inbox(w.name), events.LiveFilter(events.Failed), events.LiveFilter(events.Cancelled)}
+	if w.hears {
+		subscribe = append(subscribe, events.ProgressFilter())
 	}
+	return Rights{Publish: publish, Subscribe: subscribe}
 }
 
 // consume lists what it takes to bind to a consumer that is there, to pull from

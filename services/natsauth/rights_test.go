@@ -76,7 +76,7 @@ var publishable = map[string][]string{
 
 // subscribable are what each user may subscribe to.
 var subscribable = map[string][]string{
-	"watcher":   {"_INBOX_watcher.>", "_INBOX_watcher.x.1", "opsrelay.live.v1.failed.>", "opsrelay.live.v1.cancelled.>"},
+	"watcher":   {"_INBOX_watcher.>", "_INBOX_watcher.x.1", "opsrelay.live.v1.failed.>", "opsrelay.live.v1.cancelled.>", "opsrelay.progress.v1.>"},
 	"pauser":    {"_INBOX_pauser.>", "_INBOX_pauser.x.1", "opsrelay.live.v1.failed.>", "opsrelay.live.v1.cancelled.>"},
 	"expander":  {"_INBOX_expander.>", "_INBOX_expander.x.1", "opsrelay.live.v1.failed.>", "opsrelay.live.v1.cancelled.>"},
 	"updater":   {"_INBOX_updater.>", "_INBOX_updater.x.1", "opsrelay.live.v1.failed.>", "opsrelay.live.v1.cancelled.>"},

@@ -72,6 +72,9 @@ request's phase and conditions, as KubeDB writes them.`,
 				}
 				return runStep(ctx, env, bus.RunnerConfig{Consumer: events.WatcherConsumer, Step: w, Observer: true})
 			})
+			group.Go(func() error {
+				return env.bus.WatchProgress(ctx, func(p events.Progress) { w.Progress(ctx, p) })
+			})
 			// What nobody answered in time, and what the broker gave up on, fails.
 			for _, consumer := range []events.Consumer{events.TimeoutConsumer, events.DeadLetterConsumer} {
 				group.Go(func() error {
@@ -125,7 +128,12 @@ request that has ended.`,
 				}
 			}
 			step := expander.New(env.clients.KubeDB, env.clients.Core, claims, tell)
+			keeper, err := expander.NewKeeper(step, env.namespace, chain.Last)
+			if err != nil {
+				return err
+			}
 			group, ctx := errgroup.WithContext(ctx)
+			group.Go(func() error { return keeper.Run(ctx) })
 			group.Go(func() error { claims.Run(ctx); return nil })
 			group.Go(func() error {
 				if !cache.WaitForCacheSync(ctx.Done(), claims.HasSynced) {

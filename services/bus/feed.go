@@ -1,0 +1,33 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/opsrelay/opsrelay/events"
+)
+
+// WatchProgress calls handle with the progress of every volume while it is told,
+// one after the other, until the context ends. It is at most once, as progress
+// is: for showing, never for deciding.
+func (b *Bus) WatchProgress(ctx context.Context, handle func(events.Progress)) error {
+	subscription, err := b.conn.Subscribe(events.ProgressFilter(), func(msg *nats.Msg) {
+		if p, err := events.DecodeProgress(msg.Data); err == nil {
+			handle(p)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("watch the progress: %w", err)
+	}
+	<-ctx.Done()
+	if err := subscription.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		return fmt.Errorf("watch the progress: %w", err)
+	}
+	return nil
+}

@@ -169,23 +169,13 @@ func TestF59_DisruptionBudgetBlocks(t *testing.T) {
 	b.createDatabase(topology("sdb", classOnline))
 	b.offlineOnly()
 	before := b.pods()
-	none := intstr.FromInt32(0)
-	budgets := b.core.PolicyV1().PodDisruptionBudgets(b.namespace)
-	_, err := budgets.Create(b.ctx, &policyv1.PodDisruptionBudget{
-		ObjectMeta: metav1.ObjectMeta{Name: "keep"},
-		Spec: policyv1.PodDisruptionBudgetSpec{
-			MaxUnavailable: &none, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{kubedb.LabelInstance: "sdb"}},
-		},
-	}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	eventually(b, budgets, "keep", "its status", &policyv1.PodDisruptionBudget{},
-		func(budget *policyv1.PodDisruptionBudget) bool { return budget.Status.ExpectedPods == 3 })
+	b.noDisruption("sdb", 3)
 	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, offline))
 
 	request := b.waitsFor("grow", "BlockedByPDB")
 	require.Contains(t, kubedb.FindCondition(request.Status.Conditions, "Waiting").Message, "sdb-leaf-1 may not be evicted: ")
 	require.Equal(t, "10Gi", b.capacity("data-sdb-leaf-1"))
-	_, err = budgets.Patch(b.ctx, "keep", types.MergePatchType, []byte(`{"spec":{"maxUnavailable":1}}`), metav1.PatchOptions{})
+	_, err := b.core.PolicyV1().PodDisruptionBudgets(b.namespace).Patch(b.ctx, "keep", types.MergePatchType, []byte(`{"spec":{"maxUnavailable":1}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 
 	request = b.ended("grow")
@@ -200,15 +190,8 @@ func TestF59_DisruptionBudgetNeverGivesWay(t *testing.T) {
 	b := setup(t)
 	b.createDatabase(standalone("one", classOnline))
 	before := b.pods()
-	none := intstr.FromInt32(0)
-	_, err := b.core.PolicyV1().PodDisruptionBudgets(b.namespace).Create(b.ctx, &policyv1.PodDisruptionBudget{
-		ObjectMeta: metav1.ObjectMeta{Name: "keep"},
-		Spec: policyv1.PodDisruptionBudgetSpec{
-			MaxUnavailable: &none, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{kubedb.LabelInstance: "one"}},
-		},
-	}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	b.create(expansion("grow", "one", sizes{node: "2Gi"}, offline, timeout(5*time.Second)))
+	b.noDisruption("one", 1)
+	b.create(expansion("grow", "one", sizes{node: "2Gi"}, offline, timeout(15*time.Second)))
 	b.waitsFor("grow", "BlockedByPDB")
 
 	request := b.ended("grow")
@@ -217,6 +200,23 @@ func TestF59_DisruptionBudgetNeverGivesWay(t *testing.T) {
 	require.Contains(t, failureOf(request), "data-one-0 1Gi of 2Gi")
 	b.restarted(before)
 	b.resumed("one")
+}
+
+// noDisruption makes a disruption budget that lets none of the database's pods
+// go, and waits until it is in force.
+func (b *bundle) noDisruption(database string, pods int32) {
+	b.Helper()
+	none := intstr.FromInt32(0)
+	budgets := b.core.PolicyV1().PodDisruptionBudgets(b.namespace)
+	_, err := budgets.Create(b.ctx, &policyv1.PodDisruptionBudget{
+		ObjectMeta: metav1.ObjectMeta{Name: "keep"},
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			MaxUnavailable: &none, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{kubedb.LabelInstance: database}},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(b, err)
+	eventually(b, budgets, "keep", "its status", &policyv1.PodDisruptionBudget{},
+		func(budget *policyv1.PodDisruptionBudget) bool { return budget.Status.ExpectedPods == pods })
 }
 
 // waitsFor waits until the request's status says that it waits for that reason.

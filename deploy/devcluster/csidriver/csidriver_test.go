@@ -128,6 +128,30 @@ func TestDelayAndNever(t *testing.T) {
 	})
 }
 
+func TestACallThatIsNeverAnsweredGoesOnWhenTheFaultIsCleared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, faults := setup(t, "")
+		faults.Set("pv", parseFault(t, `{"never":true}`))
+		answer := make(chan error)
+		go func() {
+			_, err := expand(t.Context(), d, 2<<30)
+			answer <- err
+		}()
+		synctest.Wait() // it waits in the fault
+		faults.Clear("other")
+		synctest.Wait()
+		select {
+		case err := <-answer:
+			t.Errorf("got %v, want no answer: another volume's fault was cleared", err)
+		default:
+		}
+		faults.Clear("pv")
+		if err := <-answer; err != nil {
+			t.Errorf("got %v, want that the volume grows", err)
+		}
+	})
+}
+
 func TestGrowthIsKeptAndNeverShrinks(t *testing.T) {
 	d, _ := setup(t, "")
 	resp, err := expand(t.Context(), d, 2<<30)

@@ -38,7 +38,8 @@ type Fault struct {
 	Code codes.Code `json:"-"`
 	// Message goes with the code.
 	Message string `json:"message"`
-	// Never means that the call is not answered until its caller gives up.
+	// Never means that the call is not answered until its caller gives up or the
+	// fault is cleared.
 	Never bool `json:"never"`
 	// OfflineOnly refuses with FAILED_PRECONDITION while the volume is in use.
 	OfflineOnly bool `json:"offlineOnly"`
@@ -125,11 +126,13 @@ type Faults struct {
 
 	mu       sync.Mutex
 	byVolume map[string]Fault
+	// cleared are closed when the fault of that volume is cleared.
+	cleared map[string]chan struct{}
 }
 
 // NewFaults returns an empty set of faults.
 func NewFaults(users Users) *Faults {
-	return &Faults{users: users, byVolume: map[string]Fault{}}
+	return &Faults{users: users, byVolume: map[string]Fault{}, cleared: map[string]chan struct{}{}}
 }
 
 // Set replaces the fault of a volume. Calls that wait in an older one go on with it.
@@ -139,11 +142,16 @@ func (f *Faults) Set(volume string, fault Fault) {
 	f.byVolume[volume] = fault
 }
 
-// Clear removes the fault of a volume.
+// Clear removes the fault of a volume. A call that was never to be answered goes
+// on as if there had been none.
 func (f *Faults) Clear(volume string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.byVolume, volume)
+	if cleared, waited := f.cleared[volume]; waited {
+		close(cleared)
+		delete(f.cleared, volume)
+	}
 }
 
 // All returns a copy of the faults that are set.
@@ -157,7 +165,7 @@ func (f *Faults) All() map[string]Fault {
 // status to answer with. A volume's own fault goes before its claim's, and
 // that before the one for all.
 func (f *Faults) Meet(ctx context.Context, op Operation, vol Volume) error {
-	fault, ok := f.take(op, vol)
+	fault, cleared, ok := f.take(op, vol)
 	if !ok {
 		return nil
 	}
@@ -165,8 +173,12 @@ func (f *Faults) Meet(ctx context.Context, op Operation, vol Volume) error {
 		return err
 	}
 	if fault.Never {
-		<-ctx.Done()
-		return status.FromContextError(ctx.Err()).Err()
+		select {
+		case <-cleared:
+			return nil
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
+		}
 	}
 	if fault.OfflineOnly {
 		if err := f.refuseInUse(ctx, vol, fault.Message); err != nil {
@@ -179,8 +191,9 @@ func (f *Faults) Meet(ctx context.Context, op Operation, vol Volume) error {
 	return status.Error(fault.Code, fault.messageFor(vol))
 }
 
-// take finds the fault and counts its use.
-func (f *Faults) take(op Operation, vol Volume) (Fault, bool) {
+// take finds the fault and counts its use. The channel is closed when the fault
+// is cleared.
+func (f *Faults) take(op Operation, vol Volume) (Fault, <-chan struct{}, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, key := range []string{vol.ID, vol.Claim(), AllVolumes} {
@@ -195,9 +208,12 @@ func (f *Faults) take(op Operation, vol Volume) (Fault, bool) {
 			left.Times--
 			f.byVolume[key] = left
 		}
-		return fault, true
+		if f.cleared[key] == nil {
+			f.cleared[key] = make(chan struct{})
+		}
+		return fault, f.cleared[key], true
 	}
-	return Fault{}, false
+	return Fault{}, nil, false
 }
 
 func (f *Faults) refuseInUse(ctx context.Context, vol Volume, message string) error {

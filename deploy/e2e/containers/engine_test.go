@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/log"
 	"github.com/testcontainers/testcontainers-go/network"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // runLabel is on everything that a run makes, with the run's own value: there is
@@ -30,6 +34,8 @@ type engine struct {
 	docker  *testcontainers.DockerClient
 	network *testcontainers.DockerNetwork
 	run     string
+	// aliases are the names at which others find a container, by its id.
+	aliases map[string][]string
 }
 
 // findEngine connects to the engine, if there is one.
@@ -65,7 +71,7 @@ func findEngine(ctx context.Context) (_ *testcontainers.DockerClient, err error)
 // newEngine makes the network of a run. The caller must close the engine, even
 // after an error.
 func newEngine(ctx context.Context, docker *testcontainers.DockerClient) (*engine, error) {
-	e := &engine{docker: docker, run: uuid.NewString()}
+	e := &engine{docker: docker, run: uuid.NewString(), aliases: map[string][]string{}}
 	if err := e.removeLeftovers(ctx); err != nil {
 		return e, err
 	}
@@ -113,6 +119,69 @@ func (e *engine) sweep(ctx context.Context, filters client.Filters, age time.Dur
 		failures = append(failures, err)
 	}
 	return errors.Join(failures...)
+}
+
+// start starts a container of the image that can be called by the names.
+func (e *engine) start(ctx context.Context, image string, names []string, options ...testcontainers.ContainerCustomizer) (*testcontainers.DockerContainer, error) {
+	options = append([]testcontainers.ContainerCustomizer{
+		testcontainers.WithLabels(e.labels()), network.WithNetwork(names, e.network),
+	}, options...)
+	container, err := testcontainers.Run(ctx, image, options...)
+	if err == nil {
+		e.aliases[container.GetContainerID()] = names
+	}
+	return container, err
+}
+
+// signal sends a signal to a container's process.
+func (e *engine) signal(ctx context.Context, container *testcontainers.DockerContainer, signal string) error {
+	_, err := e.docker.ContainerKill(ctx, container.GetContainerID(), client.ContainerKillOptions{Signal: signal})
+	return err
+}
+
+// logOf is what a container logged so far, or why there is none.
+func (e *engine) logOf(ctx context.Context, container *testcontainers.DockerContainer) string {
+	logs, err := container.Logs(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = logs.Close() }() // it was only read
+	text, err := io.ReadAll(logs)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// probe asks once and keeps no connection: the container may have another
+// address the next time.
+var probe = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+
+// awaitOK waits until the container answers with 200.
+func (e *engine) awaitOK(ctx context.Context, container *testcontainers.DockerContainer, port, path string) error {
+	last := "nothing"
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		address, err := e.address(ctx, container)
+		if err != nil {
+			last = err.Error()
+			return false, nil
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, port)+path, nil)
+		if err != nil {
+			return false, err
+		}
+		response, err := probe.Do(request)
+		if err != nil {
+			last = err.Error()
+			return false, nil
+		}
+		last = response.Status
+		return response.StatusCode == http.StatusOK, response.Body.Close()
+	})
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w (last answer: %s)", path, container.GetContainerID(), err, last)
+	}
+	return nil
 }
 
 // address is where a container is reached. It may be another one after each

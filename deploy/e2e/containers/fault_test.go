@@ -6,6 +6,7 @@ package containers
 import (
 	"testing"
 
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/require"
 	"github.com/testcontainers/testcontainers-go"
@@ -16,87 +17,56 @@ import (
 
 // fault is what happens to a container, and how it ends.
 type fault struct {
+	name       string
 	begin, end func(*bundle, *testcontainers.DockerContainer)
-}
-
-func TestServiceRestarted(t *testing.T) {
-	strikeTogether(setup(t, 1), fault{(*bundle).stop, (*bundle).startAgain})
-}
-
-// One service after the other stands still while a volume grows: the rest of
-// the relay goes on, up to the step that is missing.
-func TestServicePaused(t *testing.T) {
-	strikeOneByOne(setup(t, 1), fault{(*bundle).pause, (*bundle).unpause})
-}
-
-// What a killed service had in work goes to another one after the broker's
-// patience, half a minute.
-func TestServiceKilled(t *testing.T) {
-	strikeTogether(setup(t, 1), fault{(*bundle).kill, (*bundle).startAgain})
 }
 
 // A service that was cut off may come back with another address: its old
 // connections are dead and nobody tells it.
-func TestServiceDisconnected(t *testing.T) {
-	strikeTogether(setup(t, 1), fault{(*bundle).disconnect, (*bundle).reconnect})
+var faults = []fault{
+	{"restart", (*bundle).stop, (*bundle).startAgain},
+	{"pause", (*bundle).pause, (*bundle).unpause},
+	{"kill", (*bundle).kill, (*bundle).startAgain},
+	{"disconnect", (*bundle).disconnect, (*bundle).reconnect},
 }
 
-// NATS goes away while volumes grow, and comes back with what it stored.
-func TestNATSRestarted(t *testing.T) {
-	b := setup(t, 1)
-	names := []string{"sdb-held", "sdb-next"}
-	b.createDatabases(names...)
-	b.hold(names[0])
-	b.stop(b.broker)
-	b.createRequest(expansion(names[1])) // nobody can be told of it yet
-	b.release(names[0])
-	b.grown(lastLeaf(names[0]), "11Gi")
-	b.startAgain(b.broker)
-	require.NoError(t, b.awaitOK(b.ctx, b.broker, "8222", "/healthz"))
-
-	for _, name := range names {
-		b.succeeded(name)
+// A service goes away in the middle of expansions, whose volumes grow meanwhile:
+// the rest of the relay goes on, up to the step that is missing. What a killed
+// service had in work goes to another one after the broker's patience, half a
+// minute.
+func TestFaultsOfAService(t *testing.T) {
+	for _, f := range faults {
+		for _, service := range stack.Relay {
+			t.Run(f.name+" "+service, func(t *testing.T) { strike(setup(t, 1), f, service) })
+		}
 	}
 }
 
-// strikeOneByOne has the fault happen to one service after the other, each in
-// the middle of an expansion whose volume grows while that service is away.
-func strikeOneByOne(b *bundle, f fault) {
+// The whole relay goes away at once.
+func TestFaultsOfTheRelay(t *testing.T) {
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) { strike(setup(t, 1), f, stack.Relay...) })
+	}
+}
+
+// strike has the fault happen to the services in the middle of expansions, whose
+// volumes grow while those services are away.
+func strike(b *bundle, f fault, services ...string) {
 	b.Helper()
-	databases := stack.Relay // one for each service
+	databases := numbered(2)
 	b.createDatabases(databases...)
 	b.hold(databases...)
-	for _, service := range stack.Relay {
-		f.begin(b, b.services[service][0])
-		b.release(service)
-		b.grown(lastLeaf(service), "11Gi")
-		f.end(b, b.services[service][0])
-	}
-	for _, database := range databases {
-		b.succeeded(database)
-	}
-}
-
-// strikeTogether has the fault happen to every service in the middle of their
-// expansions, and the volumes grow while the whole relay is away.
-func strikeTogether(b *bundle, f fault) {
-	b.Helper()
-	databases := numbered(4)
-	b.createDatabases(databases...)
-	b.hold(databases...)
-	for _, service := range stack.Relay {
+	for _, service := range services {
 		f.begin(b, b.services[service][0])
 	}
 	b.release(databases...)
 	for _, database := range databases {
 		b.grown(lastLeaf(database), "11Gi")
 	}
-	for _, service := range stack.Relay {
+	for _, service := range services {
 		f.end(b, b.services[service][0])
 	}
-	for _, database := range databases {
-		b.succeeded(database)
-	}
+	b.succeeded(databases...)
 }
 
 // hold begins the expansion of each database, and holds it in the middle: its
@@ -113,8 +83,7 @@ func (b *bundle) hold(databases ...string) {
 	}
 }
 
-// release ends the hold. The volumes grow when the resizer asks the storage
-// again, after its 10 s without an answer.
+// release ends the hold.
 func (b *bundle) release(databases ...string) {
 	b.Helper()
 	for _, database := range databases {
@@ -132,8 +101,7 @@ func (b *bundle) stop(c *testcontainers.DockerContainer) {
 
 func (b *bundle) kill(c *testcontainers.DockerContainer) {
 	b.Helper()
-	_, err := b.docker.ContainerKill(b.ctx, c.GetContainerID(), client.ContainerKillOptions{})
-	require.NoError(b, err)
+	require.NoError(b, b.signal(b.ctx, c, "SIGKILL"))
 }
 
 func (b *bundle) startAgain(c *testcontainers.DockerContainer) {
@@ -162,6 +130,8 @@ func (b *bundle) disconnect(c *testcontainers.DockerContainer) {
 
 func (b *bundle) reconnect(c *testcontainers.DockerContainer) {
 	b.Helper()
-	_, err := b.docker.NetworkConnect(b.ctx, b.network.ID, client.NetworkConnectOptions{Container: c.GetContainerID()})
+	_, err := b.docker.NetworkConnect(b.ctx, b.network.ID, client.NetworkConnectOptions{
+		Container: c.GetContainerID(), EndpointConfig: &network.EndpointSettings{Aliases: b.aliases[c.GetContainerID()]},
+	})
 	require.NoError(b, err)
 }

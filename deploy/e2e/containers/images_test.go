@@ -71,12 +71,20 @@ func natsContext(ctx context.Context, root, directory string, source image.Sourc
 	if err := image.BuildBinary(ctx, root, "github.com/nats-io/nats-server/v2", binary, ""); err != nil {
 		return image.Context{}, err
 	}
+	subscriber := filepath.Join(directory, "subscriber")
+	if err := image.BuildBinary(ctx, root, "./deploy/e2e/containers/subscriber", subscriber, ""); err != nil {
+		return image.Context{}, err
+	}
 	return image.Context{
 		Dockerfile: filepath.Join(root, "deploy", "e2e", "containers", "nats.Dockerfile"),
 		Time:       source.Time,
 		Files: []image.File{
 			{Path: "nats-server", Mode: 0o755, From: binary},
+			{Path: "subscriber", Mode: 0o755, From: subscriber},
 			{Path: "data", Mode: fs.ModeDir | 0o777},
+			{Path: "etc/nats", Mode: fs.ModeDir | 0o755},
+			{Path: "etc/nats-auth", Mode: fs.ModeDir | 0o755},
+			{Path: "run/nats", Mode: fs.ModeDir | 0o777},
 		},
 	}, nil
 }

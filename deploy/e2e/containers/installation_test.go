@@ -15,19 +15,18 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/testcontainers/testcontainers-go"
-	"github.com/testcontainers/testcontainers-go/network"
 	"github.com/testcontainers/testcontainers-go/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
 	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/services/natsauth"
 	"github.com/opsrelay/opsrelay/services/runtime"
 )
 
 // The names and ports at which containers find each other.
 const (
-	hostNATS    = "nats"
 	hostCluster = "cluster"
 	clusterURL  = "https://" + hostCluster + ":6443"
 )
@@ -42,12 +41,12 @@ const readyTimeout = 2 * time.Minute
 // installation is all of Opsrelay as it is shipped.
 type installation struct {
 	*engine
-	broker  *testcontainers.DockerContainer
-	natsURL string // where services find it
-	api     *testcontainers.DockerContainer
-	config  *rest.Config     // the administrator's
-	clients runtime.Clients  // the administrator's
-	storage *cluster.Cluster // its storage driver takes faults
+	credentials *credentials
+	broker      *broker // what services are started with
+	api         *testcontainers.DockerContainer
+	config      *rest.Config     // the administrator's
+	clients     runtime.Clients  // the administrator's
+	storage     *cluster.Cluster // its storage driver takes faults
 	// services are the replicas of each service.
 	services map[string][]*testcontainers.DockerContainer
 }
@@ -55,8 +54,13 @@ type installation struct {
 // install starts everything, with one replica of each service, and returns when
 // all are ready. The engine's close ends it.
 func install(ctx context.Context, e *engine, directory string) (*installation, error) {
-	i := &installation{engine: e, natsURL: "nats://" + hostNATS + ":4222", services: map[string][]*testcontainers.DockerContainer{}}
-	if err := i.startBroker(ctx); err != nil {
+	i := &installation{engine: e, services: map[string][]*testcontainers.DockerContainer{}}
+	var err error
+	if i.credentials, err = newCredentials(ctx, filepath.Join(directory, "opsrelay"), filepath.Join(directory, "nats-auth"),
+		nameSingle, nameService, "*"+domainThree); err != nil {
+		return nil, err
+	}
+	if i.broker, err = startSingle(ctx, e, i.credentials); err != nil {
 		return nil, fmt.Errorf("start NATS: %w", err)
 	}
 	if err := i.startCluster(ctx, directory); err != nil {
@@ -65,7 +69,7 @@ func install(ctx context.Context, e *engine, directory string) (*installation, e
 	if err := cluster.Install(ctx, i.config); err != nil {
 		return nil, err
 	}
-	if err := i.provision(ctx, 1); err != nil {
+	if err := i.provision(ctx); err != nil {
 		return nil, fmt.Errorf("provision the broker: %w", err)
 	}
 	for _, service := range allServices() {
@@ -78,21 +82,6 @@ func install(ctx context.Context, e *engine, directory string) (*installation, e
 
 // allServices lists those of the relay and those in KubeDB's place.
 func allServices() []string { return append(append([]string{}, stack.Relay...), stack.KubeDB...) }
-
-// start starts a container of the image that can be called by the names.
-func (i *installation) start(ctx context.Context, image string, names []string, options ...testcontainers.ContainerCustomizer) (*testcontainers.DockerContainer, error) {
-	options = append([]testcontainers.ContainerCustomizer{
-		testcontainers.WithLabels(i.labels()), network.WithNetwork(names, i.network),
-	}, options...)
-	return testcontainers.Run(ctx, image, options...)
-}
-
-func (i *installation) startBroker(ctx context.Context) (err error) {
-	if i.broker, err = i.start(ctx, imageNATS, []string{hostNATS}); err != nil {
-		return err
-	}
-	return i.awaitOK(ctx, i.broker, "8222", "/healthz")
-}
 
 func (i *installation) startCluster(ctx context.Context, directory string) (err error) {
 	i.api, err = i.start(ctx, imageCluster, []string{hostCluster}, testcontainers.WithWaitStrategy(wait.ForLog(`{"kubeconfig"`).WithStartupTimeout(readyTimeout)))
@@ -158,31 +147,11 @@ func (i *installation) controlAddress(ctx context.Context) (_ string, err error)
 	return ready.CSI[len("http://"):], nil
 }
 
-// provision runs `opsrelay provision` to its end.
-func (i *installation) provision(ctx context.Context, copies int) error {
-	job, err := i.start(ctx, imageOpsrelay, nil,
-		testcontainers.WithCmd("provision", "--nats-url="+i.natsURL, "--replicas="+strconv.Itoa(copies)), confined(),
-		testcontainers.WithWaitStrategy(wait.ForExit().WithExitTimeout(readyTimeout)))
-	if err != nil {
+// provision runs `opsrelay provision` to its end, and lets the third party read.
+func (i *installation) provision(ctx context.Context) error {
+	copies := strconv.Itoa(len(i.broker.servers))
+	if err := i.runAs(ctx, natsauth.ProvisionUser, "provision", "--replicas="+copies); err != nil {
 		return err
 	}
-	state, err := job.State(ctx)
-	if err == nil && state.ExitCode != 0 {
-		err = fmt.Errorf("it ended with %d: %s", state.ExitCode, i.logOf(ctx, job))
-	}
-	return err
-}
-
-// logOf is what a container logged so far, or why there is none.
-func (i *installation) logOf(ctx context.Context, container *testcontainers.DockerContainer) string {
-	logs, err := container.Logs(ctx)
-	if err != nil {
-		return err.Error()
-	}
-	defer func() { _ = logs.Close() }() // it was only read
-	text, err := io.ReadAll(logs)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
+	return i.runAs(ctx, natsauth.ProvisionUser, "nats-auth", "durables", userSubscriber)
 }

@@ -1,9 +1,10 @@
 # Copyright 2026 The Opsrelay Authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# The NATS server of the tests, from the module that go.mod names.
+# The NATS server of the tests, from the module that go.mod names, and a third
+# party's subscriber.
 FROM scratch
 COPY rootfs/ /
 VOLUME /data
 USER 65532:65532
-ENTRYPOINT ["/nats-server", "--jetstream", "--store_dir=/data", "--http_port=8222"]
+ENTRYPOINT ["/nats-server", "--config", "/etc/nats/nats.conf"]

@@ -5,111 +5,91 @@ package containers
 
 import (
 	"context"
-	"fmt"
-	"net"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/testcontainers/testcontainers-go"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/opsrelay/opsrelay/deploy/stack"
-	"github.com/opsrelay/opsrelay/events"
-	"github.com/opsrelay/opsrelay/services/bus"
 )
 
-// Three servers keep three copies of the stream. The one that leads it is killed
-// while volumes grow: another one leads, and nothing is lost.
-func TestNATSLeaderKilled(t *testing.T) {
-	b := setup(t, 0)
-	servers := b.startBrokers("nats-0", "nats-1", "nats-2")
-	require.NoError(t, b.provision(b.ctx, len(servers)))
-	for _, service := range stack.Relay {
-		require.NoError(t, b.scale(b.ctx, service, 1))
+// The broker goes away while volumes grow, and comes back with what it stored.
+func TestFaultsOfASingleNATS(t *testing.T) {
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			b := setup(t, 1)
+			databases := numbered(2)
+			b.createDatabases(databases...)
+			b.hold(databases...)
+			server := b.broker.servers["nats-0"]
+			f.begin(b, server)
+			b.release(databases...)
+			b.grown(lastLeaf(databases[0]), "11Gi")
+			f.end(b, server)
+			b.succeeded(databases...)
+		})
 	}
-	require.NoError(t, b.ready(b.ctx))
-	databases := numbered(4)
-	b.createDatabases(databases...)
-	b.hold(databases...)
-
-	leader := b.leader(servers["nats-0"])
-	b.kill(servers[leader])
-	b.release(databases...)
-	for _, database := range databases {
-		b.succeeded(database)
-	}
-	b.startAgain(servers[leader])
-	require.NoError(t, b.awaitOK(b.ctx, servers[leader], "8222", "/healthz"))
 }
 
-// startBrokers starts a cluster of NATS servers for the test, and has the
-// services that are started from now on use it. When the test ends, everything
-// is as it was, without services of the relay.
-func (b *bundle) startBrokers(names ...string) map[string]*testcontainers.DockerContainer {
-	b.Helper()
-	var routes, urls []string
-	for _, name := range names {
-		routes, urls = append(routes, "nats://"+name+":6222"), append(urls, "nats://"+name+":4222")
+// Three servers keep three copies of the stream. One of them goes away while
+// volumes grow: the other two go on, and nothing is lost.
+func TestFaultsOfThreeNATS(t *testing.T) {
+	withThree(t)
+	for _, role := range []string{"leader", "follower"} {
+		for _, f := range faults {
+			t.Run(f.name+" "+role, func(t *testing.T) {
+				b := setup(t, 1)
+				databases := numbered(2)
+				b.createDatabases(databases...)
+				leader, err := b.broker.leader(b.ctx)
+				require.NoError(t, err)
+				struck := leader
+				if role == "follower" {
+					struck = b.follower(leader)
+				}
+				b.hold(databases...)
+				f.begin(b, b.broker.servers[struck])
+				b.release(databases...)
+				_, err = b.broker.leader(b.ctx, struck)
+				require.NoError(t, err)
+				b.grown(lastLeaf(databases[0]), "11Gi")
+				f.end(b, b.broker.servers[struck])
+				b.succeeded(databases...)
+			})
+		}
 	}
-	before := b.natsURL
-	b.natsURL = strings.Join(urls, ",")
-	servers := map[string]*testcontainers.DockerContainer{}
-	b.Cleanup(func() {
+}
+
+// withThree has the services run on three servers until the test ends.
+func withThree(t *testing.T) {
+	t.Helper()
+	b := setup(t, 0) // nobody works meanwhile
+	single := b.broker
+	three, err := startThree(b.ctx, b.engine, b.credentials)
+	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if b.Failed() {
-			b.explain(ctx) // while there are logs
-		}
-		b.natsURL = before
 		for _, service := range stack.Relay {
-			require.NoError(b, b.scale(ctx, service, 0))
+			require.NoError(t, b.scale(ctx, service, 0))
 		}
-		for _, server := range servers {
-			require.NoError(b, server.Terminate(ctx))
+		b.broker = single
+		for _, server := range three.servers {
+			require.NoError(t, server.Terminate(ctx, testcontainers.StopTimeout(0)))
 		}
 	})
-	for _, name := range names {
-		server, err := b.start(b.ctx, imageNATS, []string{name}, testcontainers.WithCmd(
-			"--name="+name, "--cluster_name=three", "--cluster=nats://0.0.0.0:6222", "--routes="+strings.Join(routes, ",")))
-		require.NoError(b, err)
-		servers[name] = server
-	}
-	for _, name := range names {
-		require.NoError(b, b.awaitOK(b.ctx, servers[name], "8222", "/healthz"), b.logOf(b.ctx, servers[name]))
-	}
-	return servers
+	require.NoError(t, err)
+	b.broker = three
+	require.NoError(t, b.provision(b.ctx))
 }
 
-// leader is the name of the server that leads the relay's stream, once all copies
-// of it are whole.
-func (b *bundle) leader(server *testcontainers.DockerContainer) string {
+// follower is one of the servers that do not lead.
+func (b *bundle) follower(leader string) string {
 	b.Helper()
-	address, err := b.address(b.ctx, server)
-	require.NoError(b, err)
-	conn, err := bus.Connect(b.ctx, bus.Config{URL: "nats://" + net.JoinHostPort(address, "4222"), Name: "test"})
-	require.NoError(b, err)
-	defer func() { require.NoError(b, conn.Close(b.ctx)) }()
-	var leader string
-	err = wait.PollUntilContextTimeout(b.ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
-		stream, err := conn.JetStream().Stream(ctx, events.Stream)
-		if err != nil {
-			return false, nil // nobody leads at the moment
+	for name := range b.broker.servers {
+		if name != leader {
+			return name
 		}
-		cluster := stream.CachedInfo().Cluster
-		if cluster == nil {
-			return false, fmt.Errorf("stream %s is in no cluster", events.Stream)
-		}
-		leader = cluster.Leader
-		current := 1
-		for _, peer := range cluster.Replicas {
-			if peer.Current {
-				current++
-			}
-		}
-		return leader != "" && current == 3, nil
-	})
-	require.NoError(b, err)
-	return leader
+	}
+	require.Fail(b, "there is no follower")
+	return ""
 }

@@ -10,8 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/opsrelay/opsrelay/deploy/cluster"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/runtime"
 )
@@ -30,6 +32,34 @@ func TestOnlineTopology(t *testing.T) {
 	require.Equal(t, "2Gi", db.Spec.Topology.Aggregator.Storage.Resources.Requests.Storage().String())
 	require.Equal(t, "11Gi", db.Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String())
 	require.Equal(t, kubedb.DatabaseReady, db.Status.Phase)
+}
+
+// The storage grows a volume only while nobody uses it: each pod is restarted,
+// once, which is an invariant.
+func TestOfflineTopology(t *testing.T) {
+	b := setup(t, 1)
+	b.createDatabases("sdb")
+	pods := []string{"sdb-aggregator-0", "sdb-leaf-0", "sdb-leaf-1"}
+	before := map[string]types.UID{}
+	for _, name := range pods {
+		require.NoError(t, b.storage.SetFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-"+name), cluster.Fault{OfflineOnly: true}))
+		pod, err := b.clients.Core.CoreV1().Pods(b.namespace).Get(b.ctx, name, metav1.GetOptions{})
+		require.NoError(t, err)
+		before[name] = pod.UID
+	}
+	request := expansion("sdb")
+	request.Spec.VolumeExpansion.Mode = kubedb.ModeOffline
+	b.createRequest(request)
+
+	b.succeeded("sdb")
+	b.grown("data-sdb-aggregator-0", "2Gi")
+	b.grown("data-sdb-leaf-0", "11Gi")
+	b.grown("data-sdb-leaf-1", "11Gi")
+	for _, name := range pods {
+		pod, err := b.clients.Core.CoreV1().Pods(b.namespace).Get(b.ctx, name, metav1.GetOptions{})
+		require.NoError(t, err)
+		require.NotEqual(t, before[name], pod.UID, "pod %s was not restarted", name)
+	}
 }
 
 // The services run as they are meant to in production.

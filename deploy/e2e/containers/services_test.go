@@ -4,30 +4,30 @@
 package containers
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"fmt"
-	"net"
-	"net/http"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
-	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+	waitfor "github.com/testcontainers/testcontainers-go/wait"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/opsrelay/opsrelay/deploy/stack"
 )
 
 // namespace is where the service accounts are.
 const namespace = "opsrelay"
 
-// identityDirectory holds a service's kubeconfig, as a mounted secret would. It
-// is a volume: nothing can be copied into a read-only container.
+// identityDirectory holds a service's kubeconfig and the files of its NATS user,
+// as mounted secrets would. It is a volume: nothing can be copied into a read-only container.
 const identityDirectory = "/run/opsrelay"
 
 // scale makes that many replicas run. New ones may not be ready yet.
@@ -53,35 +53,49 @@ func (i *installation) startService(ctx context.Context, service string) (*testc
 	if err != nil {
 		return nil, err
 	}
-	return i.start(ctx, imageOpsrelay, nil,
-		testcontainers.WithCmd(service, "--kubeconfig="+identityDirectory+"/kubeconfig", "--log-level=debug"),
-		testcontainers.WithEnv(map[string]string{"OPSRELAY_NATS_URL": i.natsURL}), confined(), i.withIdentity(kubeconfig))
+	identity := files{"kubeconfig": string(kubeconfig)}
+	options := []testcontainers.ContainerCustomizer{
+		testcontainers.WithCmd(service, "--kubeconfig="+identityDirectory+"/kubeconfig", "--log-level=debug"), confined(),
+	}
+	if slices.Contains(stack.Relay, service) {
+		secret, err := i.credentials.secret(service)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(identity, secret)
+		options = append(options, i.asNATSUser())
+	}
+	return i.start(ctx, imageOpsrelay, nil, append(options, i.withFiles(identityDirectory, identity))...)
 }
 
-// withIdentity copies the kubeconfig into the container before it starts,
-// readable for its user alone. (testcontainers' own copy goes by way of /, which
-// a read-only container refuses.)
-func (i *installation) withIdentity(kubeconfig []byte) testcontainers.CustomizeRequestOption {
-	return testcontainers.WithAdditionalLifecycleHooks(testcontainers.ContainerLifecycleHooks{
-		PostCreates: []testcontainers.ContainerHook{func(ctx context.Context, container testcontainers.Container) error {
-			var archive bytes.Buffer
-			writer := tar.NewWriter(&archive)
-			header := &tar.Header{Name: "kubeconfig", Mode: 0o400, Uid: nonRootID, Gid: nonRootID, Size: int64(len(kubeconfig))}
-			if err := writer.WriteHeader(header); err != nil {
-				return err
-			}
-			if _, err := writer.Write(kubeconfig); err != nil {
-				return err
-			}
-			if err := writer.Close(); err != nil {
-				return err
-			}
-			_, err := i.docker.CopyToContainer(ctx, container.GetContainerID(), client.CopyToContainerOptions{
-				DestinationPath: identityDirectory, Content: &archive,
-			})
-			return err
-		}},
+// asNATSUser says where NATS is, and where the container finds the files of its
+// NATS user.
+func (i *installation) asNATSUser() testcontainers.CustomizeRequestOption {
+	return testcontainers.WithEnv(map[string]string{
+		"OPSRELAY_NATS_URL":  i.broker.url(),
+		"OPSRELAY_NATS_NKEY": identityDirectory + "/nkey.seed",
+		"OPSRELAY_NATS_CA":   identityDirectory + "/ca.crt",
+		"OPSRELAY_NATS_CERT": identityDirectory + "/tls.crt",
+		"OPSRELAY_NATS_KEY":  identityDirectory + "/tls.key",
 	})
+}
+
+// runAs runs opsrelay as a NATS user to its end.
+func (i *installation) runAs(ctx context.Context, user string, args ...string) error {
+	secret, err := i.credentials.secret(user)
+	if err != nil {
+		return err
+	}
+	job, err := i.start(ctx, imageOpsrelay, nil, testcontainers.WithCmd(args...), confined(), i.asNATSUser(),
+		i.withFiles(identityDirectory, secret), testcontainers.WithWaitStrategy(waitfor.ForExit().WithExitTimeout(readyTimeout)))
+	if err != nil {
+		return err
+	}
+	state, err := job.State(ctx)
+	if err == nil && state.ExitCode != 0 {
+		err = fmt.Errorf("opsrelay %s ended with %d: %s", strings.Join(args, " "), state.ExitCode, i.logOf(ctx, job))
+	}
+	return err
 }
 
 // confined takes from a container what Kubernetes' restricted policy takes from
@@ -120,37 +134,6 @@ func (i *installation) ready(ctx context.Context) error {
 				return fmt.Errorf("%s is not ready: %w\n%s", service, err, i.logOf(ctx, replica))
 			}
 		}
-	}
-	return nil
-}
-
-// probe asks once and keeps no connection: the container may have another
-// address the next time.
-var probe = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
-
-// awaitOK waits until the container answers with 200.
-func (i *installation) awaitOK(ctx context.Context, container *testcontainers.DockerContainer, port, path string) error {
-	last := "nothing"
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
-		address, err := i.address(ctx, container)
-		if err != nil {
-			last = err.Error()
-			return false, nil
-		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, port)+path, nil)
-		if err != nil {
-			return false, err
-		}
-		response, err := probe.Do(request)
-		if err != nil {
-			last = err.Error()
-			return false, nil
-		}
-		last = response.Status
-		return response.StatusCode == http.StatusOK, response.Body.Close()
-	})
-	if err != nil {
-		return fmt.Errorf("%s of %s: %w (last answer: %s)", path, container.GetContainerID(), err, last)
 	}
 	return nil
 }

@@ -49,17 +49,18 @@ func eventually[T, L runtime.Object](b *bundle, client kubedb.ListWatcher[L], na
 	return last
 }
 
-// succeeded waits until the request has ended, and requires that it is
+// succeeded waits until the requests have ended, and requires that each is
 // Successful and that its database is not paused.
-func (b *bundle) succeeded(name string) *kubedb.SinglestoreOpsRequest {
+func (b *bundle) succeeded(names ...string) {
 	b.Helper()
-	request := eventually(b, b.clients.KubeDB.SinglestoreOpsRequests(b.namespace), name, "a terminal phase", &kubedb.SinglestoreOpsRequest{},
-		func(request *kubedb.SinglestoreOpsRequest) bool { return request.Status.Phase.Terminal() })
-	require.Equal(b, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
-	db, err := b.clients.KubeDB.Singlestores(b.namespace).Get(b.ctx, request.Spec.DatabaseRef.Name, metav1.GetOptions{})
-	require.NoError(b, err)
-	require.False(b, kubedb.IsPaused(db), "request %s is %s, but its database is paused", name, request.Status.Phase)
-	return request
+	for _, name := range names {
+		request := eventually(b, b.clients.KubeDB.SinglestoreOpsRequests(b.namespace), name, "a terminal phase", &kubedb.SinglestoreOpsRequest{},
+			func(request *kubedb.SinglestoreOpsRequest) bool { return request.Status.Phase.Terminal() })
+		require.Equal(b, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+		db, err := b.clients.KubeDB.Singlestores(b.namespace).Get(b.ctx, request.Spec.DatabaseRef.Name, metav1.GetOptions{})
+		require.NoError(b, err)
+		require.False(b, kubedb.IsPaused(db), "request %s is %s, but its database is paused", name, request.Status.Phase)
+	}
 }
 
 // asked waits until the claim's request has the size: somebody works on it.

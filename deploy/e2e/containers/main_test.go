@@ -63,13 +63,13 @@ func runOn(ctx context.Context, m *testing.M, engine *engine, directory string) 
 	return m.Run()
 }
 
+// howToGet says what to do where there is no engine.
+const howToGet = "start one (apt-get install docker.io; dockerd), or name one with DOCKER_HOST; nothing is pulled"
+
 // runWithoutEngine skips every test, unless this is where they have to run.
 func runWithoutEngine(m *testing.M, err error) int {
-	fmt.Fprintf(os.Stderr, "containers: NOT RUN, there is no Docker engine (%v).\n"+
-		"containers: start one (apt-get install docker.io; dockerd), or name one with DOCKER_HOST; nothing is pulled.\n", err)
 	if os.Getenv("CI") == "true" {
-		fmt.Fprintln(os.Stderr, "containers: CI=true: that is a failure.")
-		return 1
+		return fail(fmt.Errorf("with CI=true the tests must run, and there is no Docker engine: %s: %w", howToGet, err))
 	}
 	notRun = err
 	return m.Run()

@@ -39,7 +39,7 @@ type bundle struct {
 func setup(t *testing.T, replicas int) *bundle {
 	t.Helper()
 	if notRun != nil {
-		t.Skipf("NOT RUN, there is no Docker engine: %v", notRun)
+		t.Skipf("NOT RUN, there is no Docker engine: %s (%v)", howToGet, notRun)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)

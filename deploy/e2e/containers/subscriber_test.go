@@ -126,7 +126,10 @@ func TestEveryoneShowsAKeyAndACertificate(t *testing.T) {
 	require.ErrorIs(t, err, nats.ErrAuthorization)
 	_, err = b.credentials.connect("pauser", address, b.broker.name,
 		nats.Secure(&tls.Config{RootCAs: secure.RootCAs, ServerName: b.broker.name, MinVersion: tls.VersionTLS12}))
-	require.ErrorContains(t, err, "certificate required")
+	require.Error(t, err) // in which words depends on who is faster to hang up
+	conn, err := b.credentials.connect("pauser", address, b.broker.name)
+	require.NoError(t, err)
+	conn.Close()
 
 	keys, err := b.credentials.keys()
 	require.NoError(t, err)

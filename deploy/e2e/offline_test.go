@@ -191,7 +191,7 @@ func TestF59_DisruptionBudgetNeverGivesWay(t *testing.T) {
 	b.createDatabase(standalone("one", classOnline))
 	before := b.pods()
 	b.noDisruption("one", 1)
-	b.create(expansion("grow", "one", sizes{node: "2Gi"}, offline, timeout(15*time.Second)))
+	b.create(expansion("grow", "one", sizes{node: "2Gi"}, offline, timeout(30*time.Second)))
 	b.waitsFor("grow", "BlockedByPDB")
 
 	request := b.ended("grow")

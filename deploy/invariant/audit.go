@@ -32,6 +32,8 @@ type Write struct {
 	// Fields are the paths that a patch names, sorted: dots for a merge patch,
 	// slashes for a JSON patch.
 	Fields []string
+	// Body is what was sent, as JSON.
+	Body string
 }
 
 // String is the write on one line.
@@ -94,6 +96,7 @@ func (e auditEvent) write() (Write, bool) {
 	write := Write{
 		Time: e.StageTimestamp, Service: service, Verb: e.Verb, Resource: resource,
 		Namespace: e.ObjectRef.Namespace, Name: e.ObjectRef.Name,
+		Body: string(e.RequestObject),
 	}
 	if e.Verb == "patch" {
 		write.Fields = patchedFields(e.RequestObject)

@@ -37,14 +37,14 @@ func (s *Stack) StartService(name string, args ...string) error {
 	service, _, _ := strings.Cut(name, ".")
 	args = append([]string{
 		service, "--kubeconfig", s.Cluster.Kubeconfig, "--as", "system:serviceaccount:opsrelay:" + service,
-		"--http-address=", "--log-level=debug",
+		"--http-address=", "--log-level=debug", "--namespace", s.options.Namespace,
 	}, append(slices.Clone(s.options.Args[service]), args...)...)
 	before, err := log.Stat()
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	p := &Process{cmd: exec.Command(s.options.Binary, args...), logged: before.Size(), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "OPSRELAY_NATS_URL="+s.NATS)
+	p.cmd.Env = append(append(os.Environ(), "OPSRELAY_NATS_URL="+s.NATS), s.options.Environment...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
@@ -65,6 +65,7 @@ func (s *Stack) StopService(name string) error {
 		return nil
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+	_ = p.cmd.Process.Signal(syscall.SIGCONT) // it may be frozen
 	select {
 	case <-p.done:
 	case <-time.After(stopTimeout):
@@ -110,6 +111,25 @@ func (s *Stack) PID(name string) int {
 		return p.cmd.Process.Pid
 	}
 	return 0
+}
+
+// Signal sends a signal to a service: SIGSTOP freezes it, SIGCONT wakes it up.
+func (s *Stack) Signal(name string, signal syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.processes[name]
+	if p == nil {
+		return fmt.Errorf("signal %s: it does not run", name)
+	}
+	return p.cmd.Process.Signal(signal)
+}
+
+// Died returns a channel that is closed when the service has ended. One that
+// ended by itself is to be killed before it is started anew.
+func (s *Stack) Died(name string) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.processes[name].done
 }
 
 func (s *Stack) take(name string) *Process {

@@ -7,9 +7,11 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +21,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
 	"github.com/opsrelay/opsrelay/services/runtime"
 )
@@ -49,6 +52,20 @@ type Options struct {
 	NATSReplicas int
 	// AuditReads is that of [cluster.Options].
 	AuditReads bool
+	// Cluster is a cluster with everything installed that is used and left
+	// running; nil means one of the stack's own.
+	Cluster *cluster.Cluster
+	// Namespace is the one that the services work in; empty means all.
+	Namespace string
+	// Processes lists what is started, as StartService names it; nil means KubeDB
+	// and [Stack.Names].
+	Processes []string
+	// Environment is added to that of every service.
+	Environment []string
+	// AckWait is how soon the broker gives the work of a dead worker to another,
+	// and MaxDeliver how often; 0 means as in production.
+	AckWait    time.Duration
+	MaxDeliver int
 }
 
 // Stack is a running installation. It is safe for concurrent use.
@@ -78,6 +95,35 @@ func Start(ctx context.Context, options Options) (*Stack, error) {
 }
 
 func (s *Stack) start(ctx context.Context) (err error) {
+	if s.Cluster = s.options.Cluster; s.Cluster == nil {
+		if err := s.startCluster(ctx); err != nil {
+			return err
+		}
+	}
+	if s.Clients, err = runtime.NewClients(runtime.ServiceConfig(s.Cluster.Config(), "test", "")); err != nil {
+		return err
+	}
+	if err := s.startBroker(ctx); err != nil {
+		return err
+	}
+	for _, name := range s.started() {
+		if err := s.StartService(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// started lists what is started.
+func (s *Stack) started() []string {
+	if s.options.Processes != nil {
+		return s.options.Processes
+	}
+	return slices.Concat(KubeDB, s.Names())
+}
+
+// startCluster starts a cluster of the stack's own, with everything installed.
+func (s *Stack) startCluster(ctx context.Context) error {
 	log, err := os.Create(s.LogFile("cluster"))
 	if err != nil {
 		return fmt.Errorf("start the stack: %w", err)
@@ -90,21 +136,7 @@ func (s *Stack) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := cluster.Install(ctx, s.Cluster.Config()); err != nil {
-		return err
-	}
-	if s.Clients, err = runtime.NewClients(runtime.ServiceConfig(s.Cluster.Config(), "test", "")); err != nil {
-		return err
-	}
-	if err := s.startBroker(ctx); err != nil {
-		return err
-	}
-	for _, name := range append(append([]string{}, KubeDB...), s.Names()...) {
-		if err := s.StartService(name); err != nil {
-			return err
-		}
-	}
-	return nil
+	return cluster.Install(ctx, s.Cluster.Config())
 }
 
 // Names are the processes of the relay: each service's, "expander" for one, and
@@ -123,8 +155,16 @@ func (s *Stack) startBroker(ctx context.Context) error {
 	if s.NATS = s.options.NATS; s.NATS != "" {
 		return s.provision(ctx, max(s.options.NATSReplicas, 1))
 	}
+	if err := s.listen(server.RANDOM_PORT); err != nil {
+		return err
+	}
+	return s.provision(ctx, 1)
+}
+
+// listen starts the broker in this process.
+func (s *Stack) listen(port int) error {
 	broker, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, NoSigs: true, NoLog: true,
+		Host: "127.0.0.1", Port: port, JetStream: true, NoSigs: true, NoLog: true,
 		StoreDir: filepath.Join(s.options.Directory, "nats"),
 	})
 	if err != nil {
@@ -136,15 +176,43 @@ func (s *Stack) startBroker(ctx context.Context) error {
 		return errors.New("start the broker: not ready in 30 s")
 	}
 	s.NATS = broker.ClientURL()
-	return s.provision(ctx, 1)
+	return nil
 }
 
+// RestartBroker stops the broker in this process, and starts it anew with its
+// data, at its address.
+func (s *Stack) RestartBroker() error {
+	address, ok := s.broker.Addr().(*net.TCPAddr)
+	if !ok {
+		return errors.New("restart the broker: it listens to nobody")
+	}
+	s.broker.Shutdown()
+	s.broker.WaitForShutdown()
+	return s.listen(address.Port)
+}
+
+// provision creates streams and consumers, with what the options change of them.
 func (s *Stack) provision(ctx context.Context, replicas int) error {
 	b, err := s.Connect(ctx, "provision")
 	if err != nil {
 		return err
 	}
-	return errors.Join(bus.Provision(ctx, b.JetStream(), replicas), b.Close(ctx))
+	defer func() { _ = b.Close(ctx) }() // everything was answered
+	if err := bus.Provision(ctx, b.JetStream(), replicas); err != nil {
+		return err
+	}
+	if s.options.AckWait == 0 && s.options.MaxDeliver == 0 {
+		return nil
+	}
+	for _, consumer := range events.Consumers() {
+		config := consumer.Config()
+		config.AckWait = cmp.Or(s.options.AckWait, config.AckWait)
+		config.MaxDeliver = cmp.Or(s.options.MaxDeliver, config.MaxDeliver)
+		if _, err := b.JetStream().UpdateConsumer(ctx, consumer.Stream, config); err != nil {
+			return fmt.Errorf("change consumer %s: %w", consumer.Name, err)
+		}
+	}
+	return nil
 }
 
 // Connect returns a new connection to the broker; the caller must close it.
@@ -160,14 +228,16 @@ func (s *Stack) LogFile(name string) string {
 // Stop ends everything, in the order in which a user would.
 func (s *Stack) Stop() error {
 	var failures []error
-	for _, name := range append(s.Names(), KubeDB...) {
+	names := slices.Clone(s.started())
+	slices.Reverse(names)
+	for _, name := range names {
 		failures = append(failures, s.StopService(name))
 	}
 	if s.broker != nil {
 		s.broker.Shutdown()
 		s.broker.WaitForShutdown()
 	}
-	if s.Cluster != nil {
+	if s.Cluster != nil && s.options.Cluster == nil {
 		failures = append(failures, s.Cluster.Stop())
 	}
 	return errors.Join(failures...)

@@ -7,16 +7,17 @@
 //
 // The product has none of it: without the build tag faultpoints every function
 // here does nothing and is inlined away, names and all. With the tag, the
-// environment variable OPSRELAY_FAULTPOINTS names a file, which is read at every
-// point, so that a running process can be armed. It holds one line:
+// environment variable OPSRELAY_FAULTPOINTS names a directory, in which the file
+// of the process's command ("pauser") is read at every point, so that a running
+// process can be armed. It holds one line:
 //
 //	POINT#N=kill       at the Nth time that the process comes to the point
 //	POINT#N=freeze     SIGSTOP; somebody has to send SIGCONT
 //	POINT#N=delay 3s
 //	acknowledge=lose   the first acknowledgement of every message is not sent
 //
-// Every point that the process comes to is appended to the file FILE.trace if
-// that exists: this is how the list of points is made. Writes to Kubernetes need
+// Every point that the process comes to is appended to the file with .trace
+// behind its name, if there is one: this is how the list of points is made. Writes to Kubernetes need
 // no call in the services: the client's transport is where they all pass, and
 // their name says which function made them.
 package faultpoint

@@ -8,6 +8,7 @@ package faultpoint
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,8 +16,16 @@ import (
 	"time"
 )
 
-// file is where the fault is read from; empty means none.
-var file = os.Getenv("OPSRELAY_FAULTPOINTS")
+// file is where the fault is read from.
+var file = filepath.Join(os.Getenv("OPSRELAY_FAULTPOINTS"), command())
+
+// command is what the process was started to do.
+func command() string {
+	if len(os.Args) < 2 {
+		return "none"
+	}
+	return os.Args[1]
+}
 
 // state is how far the process is on its way to its fault.
 var state struct {
@@ -114,9 +123,6 @@ func signal(s syscall.Signal) {
 
 // trace tells who listens that the process has come to the point.
 func trace(name string) {
-	if file == "" {
-		return
-	}
 	out, err := os.OpenFile(file+".trace", os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return // nobody listens

@@ -1,0 +1,215 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// scenario is one way through the relay. run goes it once, for the nth time in
+// the lane, and returns when its request has ended as it must.
+type scenario struct {
+	name string
+	run  func(l *lane, n int)
+}
+
+// scenarios are the ways through the relay: together they come to every point.
+var scenarios = []scenario{
+	{"online", func(l *lane, n int) {
+		name := fmt.Sprintf("grow-%d", n)
+		l.create(expansion(name, "sdb", 0, 1+n, 10+n))
+		l.mustEnd(name, kubedb.OpsSuccessful)
+	}},
+	{"infeasible", func(l *lane, n int) {
+		name := fmt.Sprintf("grow-%d", n)
+		clear := l.fault("data-sdb-leaf-1", cluster.Fault{Code: "OUT_OF_RANGE", Message: "the pool is full"})
+		l.create(expansion(name, "sdb", 0, 0, 10+n))
+		l.mustEnd(name, kubedb.OpsFailed)
+		clear()
+	}},
+	{"cancelled", func(l *lane, n int) {
+		name := fmt.Sprintf("grow-%d", n)
+		clear := l.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
+		l.create(expansion(name, "sdb", 0, 0, 10+n))
+		l.condition(name, kubedb.ConditionDatabasePauseSucceeded)
+		require.NoError(l.t, l.client.SinglestoreOpsRequests(l.namespace).Delete(l.ctx, name, metav1.DeleteOptions{}))
+		await(l, l.requests, name, "gone", func(r *kubedb.SinglestoreOpsRequest) bool { return r == nil })
+		l.resumed("sdb")
+		clear()
+	}},
+	{"rejected", func(l *lane, n int) {
+		name := fmt.Sprintf("shrink-%d", n)
+		l.create(expansion(name, "sdb", 0, 0, 5))
+		l.mustEnd(name, kubedb.OpsFailed)
+	}},
+}
+
+// mustEnd waits until the request ends, in the phase that it must have, with its
+// database resumed.
+func (l *lane) mustEnd(name string, phase kubedb.OpsRequestPhase) {
+	request := l.ended(name)
+	require.Equal(l.t, phase, request.Status.Phase, "%+v", request.Status.Conditions)
+	l.resumed(request.Spec.DatabaseRef.Name)
+}
+
+// fault makes the storage driver misbehave for a claim until clear is called.
+func (l *lane) fault(claim string, fault cluster.Fault) (clear func()) {
+	volume := cluster.ClaimVolume(l.namespace, claim)
+	require.NoError(l.t, shared.Cluster.SetFault(l.ctx, volume, fault))
+	return func() { require.NoError(l.t, shared.Cluster.ClearFault(context.WithoutCancel(l.ctx), volume)) }
+}
+
+// point is one fault point of a service, at one of its hits.
+type point struct {
+	service, name string
+	nth           int
+}
+
+// laneLength is how many points are tried one after the other in one lane.
+const laneLength = 12
+
+// SIGKILL at every point that a service comes to, each time that it comes there:
+// the request ends right all the same, and nothing is done twice.
+func TestEveryBoundary(t *testing.T) {
+	t.Parallel()
+	lists := discover(t)
+	requireEveryWriteIsThere(t, lists)
+	known := map[string]bool{}
+	t.Run("kill", func(t *testing.T) {
+		for i, s := range scenarios {
+			for at, points := range slices.Collect(slices.Chunk(choose(lists[i], known), laneLength)) {
+				t.Run(fmt.Sprintf("%s-%d", s.name, at), func(t *testing.T) {
+					t.Parallel()
+					s.kill(t, points)
+				})
+			}
+		}
+	})
+}
+
+// discover goes each way once, undisturbed, and returns which points it came to.
+func discover(t *testing.T) [][]point {
+	lists := make([][]point, len(scenarios))
+	t.Run("discover", func(t *testing.T) {
+		for i, s := range scenarios {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				l := s.lane(t, stack.Relay)
+				s.run(l, 1)
+				l.settled()
+				lists[i] = l.traced()
+				require.NotEmpty(t, lists[i])
+			})
+		}
+	})
+	return lists
+}
+
+// lane returns a lane with a database, where the services leave traces.
+func (s scenario) lane(t *testing.T, traced []string) *lane {
+	l := newLane(t, stack.Options{AckWait: time.Second})
+	for _, service := range traced {
+		require.NoError(t, os.WriteFile(l.trace(service), nil, 0o600))
+	}
+	l.createDatabases(topology("sdb"))
+	return l
+}
+
+// trace is where a service tells which points it comes to.
+func (l *lane) trace(service string) string { return filepath.Join(l.points, service+".trace") }
+
+// traced are the points that the services came to.
+func (l *lane) traced() []point {
+	var points []point
+	for _, service := range stack.Relay {
+		data, err := os.ReadFile(l.trace(service))
+		require.NoError(l.t, err)
+		hits := map[string]int{}
+		for name := range strings.Lines(string(data)) {
+			name = strings.TrimSpace(name)
+			hits[name]++
+			points = append(points, point{service, name, hits[name]})
+		}
+	}
+	return points
+}
+
+// choose leaves out the points that an earlier scenario has.
+func choose(points []point, known map[string]bool) []point {
+	var chosen []point
+	new := map[string]bool{}
+	for _, p := range points {
+		if key := p.service + p.name; !known[key] {
+			new[key] = true
+			chosen = append(chosen, p)
+		}
+	}
+	maps.Copy(known, new)
+	return chosen
+}
+
+// kill tries the points one after the other.
+func (s scenario) kill(t *testing.T, points []point) {
+	l := s.lane(t, nil)
+	runs := 0
+	for _, p := range points {
+		t.Run(fmt.Sprintf("%s/%s#%d", p.service, p.name, p.nth), func(t *testing.T) {
+			l.t = t
+			died := l.killAt(p)
+			// A service that writes less this time comes to the point the next time.
+			for reached := false; !reached; {
+				runs++
+				s.run(l, runs)
+				l.settled()
+				select {
+				case err := <-died:
+					require.NoError(t, err)
+					reached = true
+				default:
+					require.Less(t, runs, 10*len(points), "nobody comes to this point")
+				}
+			}
+		})
+		l.t = t
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// killAt has the service killed at the point, and starts it anew once it is
+// dead. The channel says when that is done.
+func (l *lane) killAt(p point) <-chan error {
+	died := l.stack.Died(p.service)
+	l.arm(p.service, fmt.Sprintf("%s#%d=kill", p.name, p.nth))
+	done := make(chan error, 1)
+	go func() {
+		select {
+		case <-died:
+			// Not armed any more, then reaped, then started: in this order.
+			disarmed := os.Remove(filepath.Join(l.points, p.service))
+			reaped := l.stack.KillService(p.service)
+			done <- errors.Join(disarmed, reaped, l.stack.StartService(p.service))
+		case <-l.ctx.Done():
+			done <- context.Cause(l.ctx)
+		}
+	}()
+	return done
+}

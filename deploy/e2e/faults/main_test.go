@@ -1,0 +1,79 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/stack"
+)
+
+// patience is how long a test waits for what takes a second on an idle machine.
+const patience = 4 * time.Minute
+
+// shared is the cluster of all tests, with the stand-ins for KubeDB.
+var shared *stack.Stack
+
+// binary is the opsrelay binary under test, with fault points.
+var binary string
+
+func TestMain(m *testing.M) {
+	// The tests mostly wait: more of them than there are processors run at once,
+	// unless somebody says otherwise.
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = flag.Set("test.parallel", "8") // it is there, and takes numbers
+	}
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	directory, err := os.MkdirTemp("", "opsrelay-faults-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(directory) }() // temporary anyway
+	binary = filepath.Join(directory, "opsrelay")
+	if err := build(binary, "-tags=faultpoints"); err != nil {
+		return 1, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	shared, err = stack.Start(ctx, stack.Options{Directory: directory, Binary: binary, Processes: stack.KubeDB})
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, shared.Stop()) }()
+	return m.Run(), nil
+}
+
+// build builds the opsrelay binary.
+func build(output string, flags ...string) error {
+	root, err := cluster.Root()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", output, "./services/opsrelay")...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build opsrelay: %w\n%s", err, out)
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/opsrelay/opsrelay/deploy/invariant"
+	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// lane is a namespace with a broker and services of its own.
+type lane struct {
+	t         *testing.T
+	ctx       context.Context
+	stack     *stack.Stack
+	client    *kubedb.Client
+	namespace string
+	// points is where faults are put ([faultpoint]).
+	points string
+	// requests is a live view of the namespace's requests.
+	requests *view
+	// databases is one of its databases.
+	databases *view
+}
+
+// newLane returns a lane. The invariants are checked, and that no effect was
+// there twice, when the test ends.
+func newLane(t *testing.T, options stack.Options) *lane {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	core := shared.Clients.Core
+	namespace, err := core.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "faults-"},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	l := &lane{t: t, ctx: ctx, client: shared.Clients.KubeDB, namespace: namespace.Name, points: t.TempDir()}
+	options.Cluster, options.Binary, options.Directory, options.Namespace = shared.Cluster, binary, t.TempDir(), l.namespace
+	options.Environment = []string{"OPSRELAY_FAULTPOINTS=" + l.points}
+	if options.Processes == nil {
+		options.Processes = stack.Relay
+	}
+	checker, err := invariant.Watch(ctx, invariant.Options{
+		Client: l.client, Core: core, Namespace: l.namespace, AuditLog: shared.Cluster.AuditLog,
+	})
+	require.NoError(t, err)
+	l.requests = l.view(l.client.SinglestoreOpsRequestInformer(l.namespace))
+	l.databases = l.view(l.client.SinglestoreInformer(l.namespace))
+	l.stack, err = stack.Start(ctx, options)
+	require.NoError(t, err)
+	t.Cleanup(func() { l.finish(checker, options.Processes) })
+	return l
+}
+
+// finish stops the services and checks the invariants; after a failure it prints
+// what a person needs.
+func (l *lane) finish(checker *invariant.Checker, instances []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := l.stack.Stop(); err != nil {
+		l.t.Errorf("stop: %v", err)
+	}
+	broken, err := checker.Check(ctx)
+	if err != nil {
+		l.t.Errorf("check the invariants: %v", err)
+	}
+	writes, err := invariant.ReadAuditLog(shared.Cluster.AuditLog)
+	if err != nil {
+		l.t.Errorf("read the audit log: %v", err)
+	}
+	for _, line := range append(broken, twice(writes, l.namespace)...) {
+		l.t.Errorf("%s", line)
+	}
+	if !l.t.Failed() {
+		return
+	}
+	for _, instance := range instances {
+		data, err := os.ReadFile(l.stack.LogFile(instance))
+		if err != nil {
+			l.t.Logf("log of %s: %v", instance, err)
+		}
+		for line := range strings.SplitSeq(string(data), "\n") {
+			if strings.Contains(line, `"level":"error"`) || strings.Contains(line, `"level":"warn"`) || strings.Contains(line, "faultpoint") || strings.Contains(line, "message handled") {
+				l.t.Logf("%s: %s", instance, line)
+			}
+		}
+	}
+}
+
+// view is a live view of objects of one kind in the lane's namespace.
+type view struct {
+	informer cache.SharedIndexInformer
+	mu       sync.Mutex
+	changed  chan struct{} // closed at the next change
+}
+
+func (l *lane) view(informer cache.SharedIndexInformer) *view {
+	v := &view{informer: informer, changed: make(chan struct{})}
+	notify := func(any) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		close(v.changed)
+		v.changed = make(chan struct{})
+	}
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: notify, UpdateFunc: func(_, object any) { notify(object) }, DeleteFunc: notify,
+	})
+	require.NoError(l.t, err)
+	running, stop := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); informer.RunWithContext(running) }()
+	l.t.Cleanup(func() { stop(); <-stopped })
+	require.True(l.t, cache.WaitForCacheSync(l.ctx.Done(), informer.HasSynced))
+	return v
+}
+
+// await waits until the condition holds of the object of that name; nil when
+// there is none.
+func await[T any](l *lane, v *view, name, what string, holds func(*T) bool) *T {
+	deadline := time.After(patience)
+	for {
+		v.mu.Lock()
+		changed := v.changed
+		v.mu.Unlock()
+		var object *T
+		found, exists, err := v.informer.GetStore().GetByKey(l.namespace + "/" + name)
+		require.NoError(l.t, err)
+		if exists {
+			object = found.(any).(*T)
+		}
+		if holds(object) {
+			return object
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			require.FailNowf(l.t, "waited in vain", "%s %s: %s; last seen: %+v", l.namespace, name, what, object)
+		}
+	}
+}
+
+// ended waits until the request has a terminal phase and is let go, and returns
+// it as it was then.
+func (l *lane) ended(name string) *kubedb.SinglestoreOpsRequest {
+	return await(l, l.requests, name, "ended", func(r *kubedb.SinglestoreOpsRequest) bool {
+		return r != nil && r.Status.Phase.Terminal() && len(r.Finalizers) == 0
+	})
+}
+
+// condition waits until the request has a True condition of the type.
+func (l *lane) condition(name, condition string) {
+	await(l, l.requests, name, condition, func(r *kubedb.SinglestoreOpsRequest) bool {
+		return r != nil && kubedb.IsConditionTrue(r.Status.Conditions, condition)
+	})
+}
+
+// create creates the request.
+func (l *lane) create(request *kubedb.SinglestoreOpsRequest) {
+	_, err := l.client.SinglestoreOpsRequests(l.namespace).Create(l.ctx, request, metav1.CreateOptions{})
+	require.NoError(l.t, err)
+}
+
+// createDatabases creates the databases and waits until they are Ready.
+func (l *lane) createDatabases(databases ...*kubedb.Singlestore) {
+	for _, db := range databases {
+		_, err := l.client.Singlestores(l.namespace).Create(l.ctx, db, metav1.CreateOptions{})
+		require.NoError(l.t, err)
+	}
+	for _, db := range databases {
+		await(l, l.databases, db.Name, "Ready", func(db *kubedb.Singlestore) bool {
+			return db != nil && db.Status.Phase == kubedb.DatabaseReady
+		})
+	}
+}
+
+// resumed requires that nobody holds the database paused.
+func (l *lane) resumed(name string) {
+	db, err := l.client.Singlestores(l.namespace).Get(l.ctx, name, metav1.GetOptions{})
+	require.NoError(l.t, err)
+	require.False(l.t, kubedb.IsPaused(db), "%s is paused: %+v", name, db.Status.Conditions)
+}
+
+// settled waits until every message has been handled.
+func (l *lane) settled() {
+	conn, err := l.stack.Connect(l.ctx, "settled")
+	require.NoError(l.t, err)
+	defer func() { require.NoError(l.t, conn.Close(l.ctx)) }()
+	for _, consumer := range events.Consumers() {
+		bound, err := conn.JetStream().Consumer(l.ctx, consumer.Stream, consumer.Name)
+		require.NoError(l.t, err)
+		require.Eventually(l.t, func() bool {
+			info, err := bound.Info(l.ctx)
+			return err == nil && info.NumPending == 0 && info.NumAckPending == 0
+		}, patience, 10*time.Millisecond, "consumer %s has not handled everything", consumer.Name)
+	}
+}
+
+// arm tells the running instances of a service what to do at which point; an
+// empty fault disarms them.
+func (l *lane) arm(service, fault string) {
+	file := filepath.Join(l.points, service)
+	require.NoError(l.t, os.WriteFile(file+".new", []byte(fault), 0o600))
+	require.NoError(l.t, os.Rename(file+".new", file))
+}
+
+// storage is a claim of the size and class.
+func storage(class, size string) *corev1.PersistentVolumeClaimSpec {
+	return &corev1.PersistentVolumeClaimSpec{
+		StorageClassName: &class,
+		AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(size)}},
+	}
+}
+
+// topology is the database of KubeDB's guide: an aggregator of 1Gi, two leaves
+// of 10Gi. Its volumes need their node to grow.
+func topology(name string) *kubedb.Singlestore {
+	one, two := int32(1), int32(2)
+	db := standalone(name)
+	db.Spec.Storage = nil
+	db.Spec.Topology = &kubedb.Topology{
+		Aggregator: &kubedb.Node{Replicas: &one, Storage: storage("node-expansion", "1Gi")},
+		Leaf:       &kubedb.Node{Replicas: &two, Storage: storage("node-expansion", "10Gi")},
+	}
+	return db
+}
+
+// standalone is a database of one node of 1Gi.
+func standalone(name string) *kubedb.Singlestore {
+	return &kubedb.Singlestore{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: kubedb.SinglestoreSpec{
+			Version: "8.7.10", StorageType: kubedb.StorageDurable, Storage: storage("online", "1Gi"),
+			LicenseSecret: &kubedb.SecretReference{Kind: "Secret", Name: "license"},
+		},
+	}
+}
+
+// expansion is an Online request for the database. Sizes are in Gi; 0 leaves one
+// out.
+func expansion(name, database string, node, aggregator, leaf int) *kubedb.SinglestoreOpsRequest {
+	size := func(gi int) *resource.Quantity {
+		if gi == 0 {
+			return nil
+		}
+		q := resource.MustParse(fmt.Sprintf("%dGi", gi))
+		return &q
+	}
+	return &kubedb.SinglestoreOpsRequest{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: kubedb.SinglestoreOpsRequestSpec{
+			DatabaseRef: corev1.LocalObjectReference{Name: database},
+			Type:        kubedb.TypeVolumeExpansion,
+			VolumeExpansion: &kubedb.VolumeExpansion{
+				Mode: kubedb.ModeOnline, Node: size(node), Aggregator: size(aggregator), Leaf: size(leaf),
+			},
+		},
+	}
+}

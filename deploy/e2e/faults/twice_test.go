@@ -1,0 +1,44 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/opsrelay/opsrelay/deploy/invariant"
+)
+
+// volatile is what differs between two writes of the same.
+var volatile = regexp.MustCompile(`"(resourceVersion|lastTransitionTime|opsrelay\.dev/expansions)":"(\\.|[^"\\])*"|\{"op":"replace","path":"/metadata/resourceVersion","value":"\d+"\}`)
+
+// twice lists what a service of the relay did again in the namespace: a write
+// that says the same of the same object as an earlier one of its.
+func twice(writes []invariant.Write, namespace string) []string {
+	var lines []string
+	seen := map[string]bool{}
+	pauses, last := map[string]int{}, map[string]string{}
+	for _, write := range writes {
+		if write.Namespace != namespace || write.Service == "provisioner" || write.Service == "petset" {
+			continue
+		}
+		object := write.Service + " " + write.Verb + " " + write.Resource + " " + write.Name
+		key := object + " " + volatile.ReplaceAllString(write.Body, "")
+		if write.Service == "pauser" {
+			// A pause names its request. Every resume looks the same: there is one
+			// after each pause.
+			if strings.Contains(write.Body, "Paused by ") {
+				pauses[object]++
+			} else {
+				key = fmt.Sprintf("%s resumed after pause %d", object, pauses[object])
+			}
+		}
+		if seen[key] && !(write.Resource == "pods" && last[object] == key) { // the API server finds nothing to change
+			lines = append(lines, "done twice: "+key)
+		}
+		seen[key], last[object] = true, key
+	}
+	return lines
+}

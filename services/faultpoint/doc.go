@@ -16,6 +16,8 @@
 //	POINT#N=delay 3s
 //	acknowledge=lose   the first acknowledgement of every message is not sent
 //
+// What is to happen at a point happens once: the file is removed before.
+//
 // Every point that the process comes to is appended to the file with .trace
 // behind its name, if there is one: this is how the list of points is made. Writes to Kubernetes need
 // no call in the services: the client's transport is where they all pass, and

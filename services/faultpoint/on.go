@@ -94,7 +94,12 @@ func hit() int {
 	return state.hits
 }
 
+// act does what is to be done, once: the file goes first, so that neither
+// another process nor this one, started anew, does it again.
 func act(name, fault string) {
+	if os.Remove(file) != nil {
+		return
+	}
 	fmt.Fprintf(os.Stderr, "{\"faultpoint\":%q,\"fault\":%q}\n", name, fault)
 	switch kind, duration, _ := strings.Cut(fault, " "); kind {
 	case "kill":

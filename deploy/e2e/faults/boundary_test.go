@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,24 +28,38 @@ import (
 // the lane, and returns when its request has ended as it must.
 type scenario struct {
 	name string
-	run  func(l *lane, n int)
+	// of is the service whose points are tried again in this scenario though an
+	// earlier one has them.
+	of  string
+	run func(l *lane, n int)
 }
 
 // scenarios are the ways through the relay: together they come to every point.
 var scenarios = []scenario{
-	{"online", func(l *lane, n int) {
+	{"online", "", func(l *lane, n int) {
 		name := fmt.Sprintf("grow-%d", n)
 		l.create(expansion(name, "sdb", 0, 1+n, 10+n))
 		l.mustEnd(name, kubedb.OpsSuccessful)
 	}},
-	{"infeasible", func(l *lane, n int) {
+	{"offline", "expander", func(l *lane, n int) {
+		name := fmt.Sprintf("grow-%d", n)
+		for _, claim := range []string{"data-sdb-aggregator-0", "data-sdb-leaf-0", "data-sdb-leaf-1"} {
+			l.fault(claim, cluster.Fault{OfflineOnly: true})
+		}
+		request := expansion(name, "sdb", 0, 1+n, 10+n)
+		request.Spec.VolumeExpansion.Mode = kubedb.ModeOffline
+		l.create(request)
+		l.mustEnd(name, kubedb.OpsSuccessful)
+		await(l, l.databases, "sdb", "Ready", func(db *kubedb.Singlestore) bool { return db.Status.Phase == kubedb.DatabaseReady })
+	}},
+	{"infeasible", "", func(l *lane, n int) {
 		name := fmt.Sprintf("grow-%d", n)
 		clear := l.fault("data-sdb-leaf-1", cluster.Fault{Code: "OUT_OF_RANGE", Message: "the pool is full"})
 		l.create(expansion(name, "sdb", 0, 0, 10+n))
 		l.mustEnd(name, kubedb.OpsFailed)
 		clear()
 	}},
-	{"cancelled", func(l *lane, n int) {
+	{"cancelled", "", func(l *lane, n int) {
 		name := fmt.Sprintf("grow-%d", n)
 		clear := l.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
 		l.create(expansion(name, "sdb", 0, 0, 10+n))
@@ -54,7 +69,7 @@ var scenarios = []scenario{
 		l.resumed("sdb")
 		clear()
 	}},
-	{"rejected", func(l *lane, n int) {
+	{"rejected", "", func(l *lane, n int) {
 		name := fmt.Sprintf("shrink-%d", n)
 		l.create(expansion(name, "sdb", 0, 0, 5))
 		l.mustEnd(name, kubedb.OpsFailed)
@@ -92,15 +107,19 @@ func TestEveryBoundary(t *testing.T) {
 	lists := discover(t)
 	requireEveryWriteIsThere(t, lists)
 	known := map[string]bool{}
-	t.Run("kill", func(t *testing.T) {
+	t.Run("faults", func(t *testing.T) {
 		for i, s := range scenarios {
-			for at, points := range slices.Collect(slices.Chunk(choose(lists[i], known), laneLength)) {
+			for at, points := range slices.Collect(slices.Chunk(s.choose(lists[i], known), laneLength)) {
 				t.Run(fmt.Sprintf("%s-%d", s.name, at), func(t *testing.T) {
 					t.Parallel()
 					s.kill(t, points)
 				})
 			}
 		}
+		t.Run("frozen", func(t *testing.T) {
+			t.Parallel()
+			freeze(t, scenarios[0], lists[0])
+		})
 	})
 }
 
@@ -152,11 +171,11 @@ func (l *lane) traced() []point {
 }
 
 // choose leaves out the points that an earlier scenario has.
-func choose(points []point, known map[string]bool) []point {
+func (s scenario) choose(points []point, known map[string]bool) []point {
 	var chosen []point
 	new := map[string]bool{}
 	for _, p := range points {
-		if key := p.service + p.name; !known[key] {
+		if key := p.service + p.name; !known[key] || p.service == s.of {
 			new[key] = true
 			chosen = append(chosen, p)
 		}
@@ -203,13 +222,47 @@ func (l *lane) killAt(p point) <-chan error {
 	go func() {
 		select {
 		case <-died:
-			// Not armed any more, then reaped, then started: in this order.
-			disarmed := os.Remove(filepath.Join(l.points, p.service))
 			reaped := l.stack.KillService(p.service)
-			done <- errors.Join(disarmed, reaped, l.stack.StartService(p.service))
+			done <- errors.Join(reaped, l.stack.StartService(p.service))
 		case <-l.ctx.Done():
 			done <- context.Cause(l.ctx)
 		}
 	}()
 	return done
+}
+
+// freeze stops a process before each of its effects, for so long that another
+// replica finishes, and wakes it up when the request has ended: it does nothing.
+func freeze(t *testing.T, s scenario, points []point) {
+	var replicas []string
+	for _, service := range stack.Relay {
+		replicas = append(replicas, service, service+".2")
+	}
+	l := newLane(t, stack.Options{AckWait: time.Second, Processes: replicas})
+	l.createDatabases(topology("sdb"))
+	runs := 0
+	for _, p := range points {
+		if p.nth > 1 || !strings.HasPrefix(p.name, "before") {
+			continue
+		}
+		t.Run(p.service+"/"+p.name, func(t *testing.T) {
+			l.t = t
+			l.arm(p.service, p.name+"#1=freeze")
+			for armed := true; armed; {
+				runs++
+				s.run(l, runs)
+				_, err := os.Stat(filepath.Join(l.points, p.service))
+				armed = err == nil
+			}
+			for _, name := range []string{p.service, p.service + ".2"} {
+				require.NoError(t, l.stack.Signal(name, syscall.SIGCONT))
+			}
+			l.settled()
+			l.resumed("sdb")
+		})
+		l.t = t
+		if t.Failed() {
+			return
+		}
+	}
 }

@@ -56,7 +56,7 @@ func run(m *testing.M) (code int, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	shared, err = stack.Start(ctx, stack.Options{Directory: directory, Binary: binary, Processes: stack.KubeDB})
+	shared, err = stack.Start(ctx, stack.Options{Directory: directory, Binary: binary, Processes: stack.KubeDB, Attach: true})
 	if err != nil {
 		return 1, err
 	}

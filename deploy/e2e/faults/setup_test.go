@@ -134,6 +134,13 @@ func (l *lane) view(informer cache.SharedIndexInformer) *view {
 // await waits until the condition holds of the object of that name; nil when
 // there is none.
 func await[T any](l *lane, v *view, name, what string, holds func(*T) bool) *T {
+	object, err := look(l, v, name, holds)
+	require.NoError(l.t, err, what)
+	return object
+}
+
+// look is await for any goroutine.
+func look[T any](l *lane, v *view, name string, holds func(*T) bool) (*T, error) {
 	deadline := time.After(patience)
 	for {
 		v.mu.Lock()
@@ -141,17 +148,19 @@ func await[T any](l *lane, v *view, name, what string, holds func(*T) bool) *T {
 		v.mu.Unlock()
 		var object *T
 		found, exists, err := v.informer.GetStore().GetByKey(l.namespace + "/" + name)
-		require.NoError(l.t, err)
+		if err != nil {
+			return nil, err
+		}
 		if exists {
-			object = found.(any).(*T)
+			object = found.(*T)
 		}
 		if holds(object) {
-			return object
+			return object, nil
 		}
 		select {
 		case <-changed:
 		case <-deadline:
-			require.FailNowf(l.t, "waited in vain", "%s %s: %s; last seen: %+v", l.namespace, name, what, object)
+			return nil, fmt.Errorf("%s %s: waited in vain; last seen: %+v", l.namespace, name, object)
 		}
 	}
 }

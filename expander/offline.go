@@ -4,14 +4,17 @@
 package expander
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
@@ -40,9 +43,21 @@ type offline struct {
 }
 
 // growOffline grows the components one after the other, in their order:
-// aggregators before leaves.
+// aggregators before leaves. After a crash the one comes first of which a pod is
+// held: the database is not Ready without that pod, and the others wait for it.
 func (x *Expander) growOffline(ctx context.Context, e events.Event, components []events.Component) error {
-	for i := range components {
+	held, err := x.core.CoreV1().Pods(e.Operation.Database.Namespace).List(ctx, metav1.ListOptions{LabelSelector: Hold + "=" + e.Operation.Request.UID})
+	if err != nil {
+		return fmt.Errorf("list the pods that request %s holds: %w", e.Operation.Request.Name, err)
+	}
+	order := make([]int, len(components))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(ofWorkload(held.Items, components[b].Workload), ofWorkload(held.Items, components[a].Workload))
+	})
+	for _, i := range order {
 		size, err := resource.ParseQuantity(components[i].To)
 		if err != nil {
 			return fmt.Errorf("size of %s: %w", components[i].Name, err)
@@ -59,6 +74,17 @@ func (x *Expander) growOffline(ctx context.Context, e events.Event, components [
 		components[i].NotRestarted = run.notRestarted()
 	}
 	return nil
+}
+
+// ofWorkload counts the workload's pods, which are named <workload>-<ordinal>.
+func ofWorkload(pods []corev1.Pod, workload string) int {
+	count := 0
+	for _, pod := range pods {
+		if at := strings.LastIndex(pod.Name, "-"); at >= 0 && pod.Name[:at] == workload {
+			count++
+		}
+	}
+	return count
 }
 
 // run gives every pod its turn, until there is none left that needs one.

@@ -88,6 +88,10 @@ func (p *Pauser) pause(ctx context.Context, op events.Operation) error {
 				return err
 			}
 		default:
+			// A worker that was frozen must not pause for a request that has ended.
+			if err := bus.Confirm(ctx); err != nil {
+				return err
+			}
 			err := p.write(ctx, db, kubedb.SetCondition(db.Status.Conditions, kubedb.PauseCondition(owner, db.Generation)))
 			if !apierrors.IsConflict(err) {
 				return err

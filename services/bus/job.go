@@ -73,20 +73,15 @@ func (j *job) run() outcome {
 // try calls the step once, if the event is still the last of its chain. An event
 // that is not is a [LostRace].
 func (j *job) try() (events.Event, error) {
-	if !j.runner.cfg.Observer {
-		last, err := j.runner.chain.lastSince(j.ctx, j.event.ChainKey(), j.event.Sequence, lagPatience)
-		if err != nil && !errors.Is(err, ErrNoChain) {
-			return events.Event{}, err
-		}
-		if last.Sequence != j.event.Sequence {
-			return events.Event{}, &LostRace{Last: last}
-		}
+	if err := j.confirm(j.ctx); err != nil {
+		return events.Event{}, err
 	}
 	if j.overdue() {
 		return events.Event{}, errOverdue
 	}
 	ctx, cancel := j.limit()
 	defer cancel()
+	ctx = context.WithValue(ctx, confirmKey{}, j.confirm)
 	next, err := j.call(ctx)
 	if err != nil || next.Fact == "" {
 		return events.Event{}, err
@@ -95,6 +90,21 @@ func (j *job) try() (events.Event, error) {
 		return events.Event{}, fmt.Errorf("the step answers %s with %s, which must not follow it", j.event.ID(), next.ID())
 	}
 	return next, nil
+}
+
+// confirm returns a [LostRace] if the event is not the last of its chain.
+func (j *job) confirm(ctx context.Context) error {
+	if j.runner.cfg.Observer {
+		return nil
+	}
+	last, err := j.runner.chain.lastSince(ctx, j.event.ChainKey(), j.event.Sequence, lagPatience)
+	if err != nil && !errors.Is(err, ErrNoChain) {
+		return err
+	}
+	if last.Sequence != j.event.Sequence {
+		return &LostRace{Last: last}
+	}
+	return nil
 }
 
 // begun is how often the step was begun until now: the attempts of this delivery,

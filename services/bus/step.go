@@ -31,6 +31,22 @@ func (f StepFunc) Handle(ctx context.Context, event events.Event) (events.Event,
 	return f(ctx, event)
 }
 
+// confirmKey is that of the function that [Confirm] calls.
+type confirmKey struct{}
+
+// Confirm returns a [LostRace] if the event that the step of this context answers
+// is not the last of its chain any more. A process may have been frozen since the
+// step began, while another one did its work and the rest. A step whose effect
+// would then do harm reads the object, confirms, and writes only if nobody
+// changed the object since: whoever came in between changed the chain or the
+// object. The step returns the error as it is.
+func Confirm(ctx context.Context) error {
+	if confirm, ok := ctx.Value(confirmKey{}).(func(context.Context) error); ok {
+		return confirm(ctx)
+	}
+	return nil
+}
+
 // Releaser is implemented by a [Step] that may hold something for an event. It
 // is called when the event's chain went on without this step (a lost race, a
 // stale redelivery, an end elsewhere) before the event is acknowledged, and

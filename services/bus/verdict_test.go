@@ -246,3 +246,21 @@ func (l *lines) Write(data []byte) (int, error) {
 	defer l.mu.Unlock()
 	return l.Buffer.Write(data)
 }
+
+// A step that was frozen for long finds out, before its effect, that its chain
+// went on.
+func TestConfirm(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var before, after error
+	run(t, b.runner(bus.StepFunc(func(ctx context.Context, e events.Event) (events.Event, error) {
+		before = bus.Confirm(ctx)
+		b.follow(t, e, events.Paused)
+		after = bus.Confirm(ctx)
+		return events.Event{}, after
+	})))
+	b.becomes(t, b.begin(t, "u1"), events.Paused)
+	b.idle(t, events.PauserConsumer)
+	require.NoError(t, before)
+	require.ErrorIs(t, after, bus.ErrLostRace)
+}

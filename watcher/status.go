@@ -17,20 +17,41 @@ import (
 )
 
 // Handle folds a fact into the status of its request and tells it as a
-// Kubernetes event. Nothing follows it.
+// Kubernetes event. Nothing follows it. Between its first fact and its last, the
+// status of a request rests until there is more to write.
 func (w *Watcher) Handle(ctx context.Context, e events.Event) (events.Event, error) {
 	request, err := w.find(ctx, e.Operation.Request)
-	for ; request != nil && err == nil; request, err = w.read(ctx, e.Operation.Request) {
-		err := w.writeStatus(ctx, request, Fold(request.Status, e))
-		if apierrors.IsConflict(err) {
-			continue
-		}
-		if err != nil {
+	if request == nil || err != nil {
+		return events.Event{}, err
+	}
+	// What ends a request is what people wait for: written first, then told.
+	if e.Fact.Ends() {
+		if err := w.write(ctx, e); err != nil {
 			return events.Event{}, err
 		}
 		return events.Event{}, w.tell(ctx, request, e)
 	}
-	return events.Event{}, err
+	if err := w.tell(ctx, request, e); err != nil {
+		return events.Event{}, err
+	}
+	return events.Event{}, w.write(ctx, e)
+}
+
+// write folds the fact into the status when it is time to, unless a newer one
+// does.
+func (w *Watcher) write(ctx context.Context, e events.Event) error {
+	write, err := w.notes.rest(ctx, e)
+	if !write || err != nil {
+		return err
+	}
+	request, err := w.find(ctx, e.Operation.Request)
+	for ; request != nil && err == nil; request, err = w.read(ctx, e.Operation.Request) {
+		err := w.writeStatus(ctx, request, Fold(request.Status, e))
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+	return err
 }
 
 // find returns the request from the cache, or from the API server if the cache

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -65,6 +66,7 @@ type Watcher struct {
 	loop      *control.Loop
 	// waiters are the requests, by uid, that are said to wait for a volume.
 	waiters map[string]bool
+	notes   notes
 }
 
 // needs is what a watcher must be allowed to do to begin with a request.
@@ -81,9 +83,13 @@ func New(config Config) (*Watcher, error) {
 		requests:  config.Client.SinglestoreOpsRequestInformer(config.Namespace),
 		databases: config.Client.SinglestoreInformer(config.Namespace),
 		waiters:   map[string]bool{},
+		notes:     notes{least: minRest},
 	}
 	if err := w.requests.AddIndexers(cache.Indexers{byDatabase: unfinished}); err != nil {
 		return nil, fmt.Errorf("index requests: %w", err)
+	}
+	if err := w.databases.SetTransform(slim); err != nil {
+		return nil, fmt.Errorf("watch databases: %w", err)
 	}
 	w.loop = control.New("requests", config.Workers, w.sync)
 	if err := w.loop.Watch(w.requests, w.concerned); err != nil {
@@ -95,6 +101,22 @@ func New(config Config) (*Watcher, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// slim keeps of a database what is judged here: its status. Its spec holds whole
+// pod templates.
+func slim(object any) (any, error) {
+	db, ok := object.(*kubedb.Singlestore)
+	if !ok {
+		return object, nil
+	}
+	return &kubedb.Singlestore{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: db.Name, Namespace: db.Namespace, UID: db.UID, ResourceVersion: db.ResourceVersion, Generation: db.Generation,
+			DeletionTimestamp: db.DeletionTimestamp,
+		},
+		Status: db.Status,
+	}, nil
 }
 
 // Run watches until the context ends.

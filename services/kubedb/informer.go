@@ -6,6 +6,7 @@ package kubedb
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -40,7 +41,7 @@ type ListWatcher[L runtime.Object] interface {
 }
 
 // NewInformer returns an informer of what client lists and watches, narrowed by tweaks and indexed by namespace. example
-// is an empty object of the kind.
+// is an empty object of the kind. What it holds has no managed fields; a transform of the caller's takes the place of that.
 func NewInformer[L runtime.Object](
 	client ListWatcher[L], example runtime.Object, tweaks ...Tweak,
 ) cache.SharedIndexInformer {
@@ -58,7 +59,19 @@ func NewInformer[L runtime.Object](
 			return client.Watch(ctx, tweak(options))
 		},
 	}
-	return cache.NewSharedIndexInformer(source, example, 0, cache.Indexers{
+	informer := cache.NewSharedIndexInformer(source, example, 0, cache.Indexers{
 		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,
 	})
+	if err := informer.SetTransform(withoutManagedFields); err != nil {
+		panic(err) // it refuses once it runs, and nobody else has it yet
+	}
+	return informer
+}
+
+// withoutManagedFields drops who wrote which field: often the larger half of an object, and nobody here asks.
+func withoutManagedFields(object any) (any, error) {
+	if accessor, err := meta.Accessor(object); err == nil {
+		accessor.SetManagedFields(nil)
+	}
+	return object, nil
 }

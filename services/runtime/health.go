@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof" //nolint:gosec // it also adds to a default server that nobody runs
 	"sort"
 	"strings"
 	"sync"
@@ -23,6 +24,10 @@ type Check func() error
 
 // Health knows whether a process lives and whether it is ready.
 type Health struct {
+	// Profiling also serves Go's profiles, at /debug/pprof/. It is to be set before
+	// Serve.
+	Profiling bool
+
 	mu          sync.Mutex
 	live, ready map[string]Check
 }
@@ -76,13 +81,19 @@ func (h *Health) run(checks map[string]Check) error {
 	return errors.New(strings.Join(problems, "\n"))
 }
 
-// Serve answers /livez, /readyz and /metrics on the listener until the context
-// ends.
+// Serve answers /livez, /readyz and /metrics, and profiles if they are wanted, on
+// the listener until the context ends.
 func (h *Health) Serve(ctx context.Context, listener net.Listener, metrics prometheus.Gatherer) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /livez", probe(h.IsLive))
 	mux.Handle("GET /readyz", probe(h.IsReady))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	if h.Profiling {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()

@@ -79,6 +79,8 @@ type Planner struct {
 	Policy Policy
 	// Needs lists what whoever asks must be allowed to do for the request to go on.
 	Needs []Right
+
+	granted granted
 }
 
 // survey is what the checks look at.

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsrelay/opsrelay/services/bus"
@@ -39,6 +40,7 @@ func serviceCommand(s service) *cobra.Command {
 		kube     runtime.Kubernetes
 		nats     = bus.Config{Name: s.name}
 		httpAddr string
+		profiles bool
 	)
 	cmd := &cobra.Command{
 		Use:     s.name,
@@ -62,6 +64,7 @@ func serviceCommand(s service) *cobra.Command {
 				return err
 			}
 			env := environment{clients: clients, namespace: kube.Namespace, registry: newRegistry(), health: runtime.NewHealth()}
+			env.health.Profiling = profiles
 			if s.needsBus {
 				if env.bus, err = bus.Connect(ctx, nats); err != nil {
 					return err
@@ -74,6 +77,7 @@ func serviceCommand(s service) *cobra.Command {
 	logging.AddFlags(flags)
 	kube.AddFlags(flags)
 	flags.StringVar(&httpAddr, "http-address", ":8080", "address of /livez, /readyz and /metrics; empty for none")
+	addProfilingFlag(&profiles, flags)
 	if s.needsBus {
 		nats.AddFlags(flags)
 	}
@@ -81,6 +85,11 @@ func serviceCommand(s service) *cobra.Command {
 		s.addFlags(flags)
 	}
 	return cmd
+}
+
+// addProfilingFlag adds the flag of profiles.
+func addProfilingFlag(profiles *bool, flags *pflag.FlagSet) {
+	flags.BoolVar(profiles, "profiling", false, "also serve Go's profiles of the process, at /debug/pprof/ of --http-address; whoever reaches it can read the process's memory")
 }
 
 // runProcess runs the service until the context ends or its connection to NATS

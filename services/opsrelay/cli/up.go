@@ -26,6 +26,7 @@ type up struct {
 	dataDir     string
 	natsAddress string
 	httpAddress string
+	profiling   bool
 	accounts    string
 	controllers bool
 	services    []service
@@ -55,6 +56,7 @@ for which the user of the kubeconfig needs the right to impersonate them.`,
 	flags.StringVar(&u.dataDir, "data-dir", "opsrelay-data", "directory in which NATS keeps its data")
 	flags.StringVar(&u.natsAddress, "nats-address", "127.0.0.1:4222", "address at which NATS listens for subscribers; port 0 for a free one, empty for none")
 	flags.StringVar(&u.httpAddress, "http-address", "127.0.0.1:8080", "address of /livez, /readyz and /metrics; empty for none")
+	addProfilingFlag(&u.profiling, flags)
 	flags.StringVar(&u.accounts, "service-accounts", "opsrelay", "namespace of the service accounts to act as; empty to act as the user of the kubeconfig")
 	flags.BoolVar(&u.controllers, "database-controllers", false, "also run provisioner and petset, for a cluster without KubeDB")
 	for _, s := range services() {
@@ -88,6 +90,7 @@ func (u *up) run(cmd *cobra.Command) error {
 	logger.Info().Str("nats", broker.ClientURL()).Str("kubernetes", config.Host).Msg("starting")
 
 	registry, health := newRegistry(), runtime.NewHealth()
+	health.Profiling = u.profiling
 	group, groupCtx := errgroup.WithContext(ctx)
 	if u.httpAddress != "" {
 		listener, err := net.Listen("tcp", u.httpAddress)

@@ -65,7 +65,7 @@ func (c *Claims) get(namespace, name string) *corev1.PersistentVolumeClaim {
 
 // subscribe returns a channel that gets a value after any of the claims changed.
 // Changes that nobody has looked at yet count as one. stop must be called.
-func (c *Claims) subscribe(namespace string, names []string) (changed <-chan struct{}, stop func()) {
+func (c *Claims) subscribe(namespace string, names []string) (changed chan struct{}, stop func()) {
 	channel := make(chan struct{}, 1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,7 +114,9 @@ func slim(object any) (any, error) {
 			Name: claim.Name, Namespace: claim.Namespace, UID: claim.UID, ResourceVersion: claim.ResourceVersion,
 			DeletionTimestamp: claim.DeletionTimestamp,
 		},
-		Spec:   corev1.PersistentVolumeClaimSpec{Resources: claim.Spec.Resources, VolumeName: claim.Spec.VolumeName},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			Resources: claim.Spec.Resources, VolumeName: claim.Spec.VolumeName, StorageClassName: claim.Spec.StorageClassName,
+		},
 		Status: claim.Status,
 	}
 	if times, ok := claim.Annotations[kubedb.AnnotationExpansions]; ok {

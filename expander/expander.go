@@ -50,6 +50,7 @@ type Expander struct {
 	core     kubernetes.Interface
 	claims   *Claims
 	progress Progress
+	places   places
 }
 
 // Progress publishes how far one volume has come. It may drop what it cannot
@@ -62,6 +63,11 @@ type Progress func(ctx context.Context, key events.ChainKey, p events.Progress)
 func New(client *kubedb.Client, core kubernetes.Interface, claims *Claims, progress Progress) *Expander {
 	return &Expander{client: client, core: core, claims: claims, progress: progress}
 }
+
+// LimitPerClass bounds how many volumes of one StorageClass grow at once in mode
+// Online, in this process; 0 means that there is no bound. It is to be called
+// before anything is handled.
+func (x *Expander) LimitPerClass(volumes int) { x.places.bound = volumes }
 
 // Handle answers paused with expanded.
 func (x *Expander) Handle(ctx context.Context, e events.Event) (events.Event, error) {

@@ -46,12 +46,18 @@ type growth struct {
 	told   map[string]string // claim -> the stage last told
 	asked  map[string]string // claim -> the version from which its request was raised
 	nudged map[string]bool   // claim -> its pod was nudged
+
+	// again gets a value when a claim has its turn that had to wait for it; nil
+	// means that none has to. classes are the StorageClasses of the claims that
+	// have a turn or wait for it.
+	again   chan<- struct{}
+	classes map[string]string
 }
 
 func newGrowth(x *Expander, e events.Event, component events.Component, size resource.Quantity) *growth {
 	return &growth{
 		Expander: x, event: e, component: component, size: size, namespace: e.Operation.Database.Namespace,
-		told: map[string]string{}, asked: map[string]string{}, nudged: map[string]bool{},
+		told: map[string]string{}, asked: map[string]string{}, nudged: map[string]bool{}, classes: map[string]string{},
 	}
 }
 
@@ -60,6 +66,8 @@ func newGrowth(x *Expander, e events.Event, component events.Component, size res
 func (g *growth) wait(ctx context.Context) error {
 	changed, stop := g.claims.subscribe(g.namespace, g.names)
 	defer stop()
+	g.again = changed
+	defer g.leaveAll()
 	for {
 		done, err := g.look(ctx)
 		if done || err != nil {
@@ -94,6 +102,7 @@ func (g *growth) look(ctx context.Context) (done bool, err error) {
 		g.tell(ctx, claim, stage)
 		switch stage.name {
 		case events.StateGrown:
+			g.leave(name)
 			continue
 		case stageInfeasibleController, stageInfeasibleNode:
 			return false, g.infeasible(claim, stage)
@@ -102,11 +111,50 @@ func (g *growth) look(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 		done = false
+		if !g.hasTurn(claim) {
+			continue
+		}
 		if act := g.action(claim, stage); act != nil {
 			group.Go(func() error { return act(ctx, claim) })
 		}
 	}
 	return done, group.Wait()
+}
+
+// hasTurn reports whether the claim may grow now. One that has been asked to grow
+// already does, and Offline one volume of a workload grows at a time anyway.
+func (g *growth) hasTurn(claim *corev1.PersistentVolumeClaim) bool {
+	if g.again == nil {
+		return true
+	}
+	name := classOf(claim)
+	g.classes[claim.Name] = name
+	if claim.Spec.Resources.Requests.Storage().Cmp(g.size) >= 0 {
+		g.places.keep(name, g.namespace+"/"+claim.Name)
+		return true
+	}
+	return g.places.take(name, g.namespace+"/"+claim.Name, g.again)
+}
+
+// leave ends a claim's turn, if it has one; leaveAll those of all.
+func (g *growth) leave(claim string) {
+	if name, ok := g.classes[claim]; ok {
+		g.places.leave(name, g.namespace+"/"+claim)
+		delete(g.classes, claim)
+	}
+}
+
+func (g *growth) leaveAll() {
+	for claim := range g.classes {
+		g.leave(claim)
+	}
+}
+
+func classOf(claim *corev1.PersistentVolumeClaim) string {
+	if claim.Spec.StorageClassName == nil {
+		return ""
+	}
+	return *claim.Spec.StorageClassName
 }
 
 // exists asks the API server for a claim that the view does not have: the view

@@ -102,6 +102,7 @@ in the database's status. Somebody else's pause is waited for and never removed.
 }
 
 func expanderService() service {
+	var perClass int
 	return service{
 		name: "expander", group: groupRelay, needsBus: true,
 		short: "Grow every volume, and wait until that is true",
@@ -115,6 +116,9 @@ In mode Offline it does so pod by pod: it holds the pod by a finalizer, evicts i
 and takes the finalizer off when the volume has grown. No pod stays held for a
 request that has ended.`,
 		example: "  opsrelay expander --nats-url nats://nats:4222",
+		addFlags: func(flags *pflag.FlagSet) {
+			flags.IntVar(&perClass, "volumes-per-class", 0, "volumes of one StorageClass that an expander grows at once Online; 0 for no bound")
+		},
 		run: func(ctx context.Context, env environment) error {
 			claims, err := expander.NewClaims(env.clients.Core, env.namespace)
 			if err != nil {
@@ -132,6 +136,7 @@ request that has ended.`,
 			if err != nil {
 				return err
 			}
+			step.LimitPerClass(perClass)
 			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error { return keeper.Run(ctx) })
 			group.Go(func() error { claims.Run(ctx); return nil })

@@ -36,7 +36,8 @@ type config struct {
 	nats     natsMode
 	binary   string
 	out      string
-	args     []string // flags of every service of the relay
+	idleFor  time.Duration // how long a relay with nothing to do is looked at
+	args     []string      // flags of every service of the relay
 }
 
 func main() {
@@ -52,6 +53,7 @@ func main() {
 	flag.IntVar(&c.replicas, "replicas", 1, "processes of each service")
 	flag.StringVar(&mode, "nats", string(natsR1), "r1: one server; r3: a cluster of three; always: one that waits for the disk at each message; embedded: one in the bench's own process")
 	flag.StringVar(&c.binary, "opsrelay", "bin/opsrelay", "opsrelay binary")
+	flag.DurationVar(&c.idleFor, "idle", 5*time.Second, "how long a relay that has nothing to do is looked at")
 	flag.StringVar(&c.out, "out", "artifacts/bench", "directory for results")
 	flag.StringVar(&args, "args", "", "flags that every service of the relay is started with besides")
 	flag.IntVar(&hop, "hop", 0, "measure this many hops of the relay against the bare broker, and nothing else")

@@ -32,9 +32,6 @@ type bench struct {
 	owner     map[string]string   // the database of such a claim
 }
 
-// idleFor is how long a relay that has nothing to do is looked at.
-const idleFor = 5 * time.Second
-
 // measure starts everything for n databases, and measures the pairs.
 func (c *config) measure(ctx context.Context, n int) (_ *result, err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -100,7 +97,7 @@ func (b *bench) stop() error {
 func (b *bench) pairUp(ctx context.Context) (*result, error) {
 	r := &result{
 		Time: time.Now().UTC(), Machine: machine(), N: b.n, Shape: b.shape.name, Replicas: b.replicas, NATS: string(b.nats),
-		VolumesPerDatabase: len(b.claims[b.names()[0]]),
+		IdleSeconds: b.idleFor.Seconds(), VolumesPerDatabase: len(b.claims[b.names()[0]]),
 	}
 	pairs := b.pairsFor(b.n)
 	for i := range pairs + 1 {
@@ -228,7 +225,7 @@ func (b *bench) idle(ctx context.Context) (cost, error) {
 		return cost{}, err
 	}
 	select {
-	case <-time.After(idleFor):
+	case <-time.After(b.idleFor):
 	case <-ctx.Done():
 		return cost{}, context.Cause(ctx)
 	}

@@ -27,6 +27,7 @@ type result struct {
 	NATS               string    `json:"nats"`
 	Pairs              []pair    `json:"pairs"`
 	Idle               cost      `json:"idle"`
+	IdleSeconds        float64   `json:"idleSeconds"`
 	Ratio              ratios    `json:"ratio"`
 }
 
@@ -184,22 +185,22 @@ func (r *result) tellRequests(say func(string, ...any)) {
 }
 
 func (r *result) tellUsage(say func(string, ...any)) {
-	say("\nPROCESS\tCPU PER DATABASE\tPEAK RSS\tIDLE RSS\tCPU IDLE\tCPU OF A FLOOR ROUND")
+	say("\nPROCESS\tCPU PER DATABASE\tPEAK RSS\tIDLE RSS\tOF IT ITS OWN\tCPU IDLE\tCPU OF A FLOOR ROUND")
 	for _, name := range slices.Sorted(maps.Keys(r.Idle.Usage)) {
 		var peak float64
 		for _, p := range r.Pairs {
 			peak = max(peak, p.Opsrelay.Cost.Usage[name].Peak)
 		}
 		idle := r.Idle.Usage[name]
-		say("%s\t%.1f ms\t%.0f MiB\t%.0f MiB\t%.1f %%\t%.2f s", name,
-			1000*r.median(func(p pair) float64 { return p.Opsrelay.Cost.Usage[name].CPU })/float64(r.N), peak, idle.RSS,
-			100*idle.CPU/idleFor.Seconds(), r.median(func(p pair) float64 { return p.Floor.Cost.Usage[name].CPU }))
+		say("%s\t%.1f ms\t%.0f MiB\t%.0f MiB\t%.0f MiB\t%.1f %%\t%.2f s", name,
+			1000*r.median(func(p pair) float64 { return p.Opsrelay.Cost.Usage[name].CPU })/float64(r.N), peak, idle.RSS, idle.Own,
+			100*idle.CPU/max(r.IdleSeconds, 1), r.median(func(p pair) float64 { return p.Floor.Cost.Usage[name].CPU }))
 	}
-	say("\nJETSTREAM MESSAGES\tPER DATABASE\tIDLE, %s", idleFor)
+	say("\nJETSTREAM MESSAGES\tPER DATABASE\tIDLE, %.0f s", r.IdleSeconds)
 	for _, name := range slices.Sorted(maps.Keys(r.Idle.Messages)) {
 		say("%s\t%.2f\t%d", name, r.median(func(p pair) float64 { return float64(p.Opsrelay.Cost.Messages[name]) })/float64(r.N), r.Idle.Messages[name])
 	}
-	say("\nIDLE, %s: %d API requests besides watches, %d messages", idleFor,
+	say("\nIDLE, %.0f s: %d API requests besides watches, %d messages", r.IdleSeconds,
 		r.Idle.Requests.of(classRead, services())+r.Idle.Requests.of(classWrite, services())+r.Idle.Requests.of(classEvent, services())+r.Idle.Requests.of(classClaim, services()),
 		sum(r.Idle.Messages))
 }

@@ -18,6 +18,9 @@ type usage struct {
 	// RSS and Peak are its resident memory now and at most, in MiB.
 	RSS  float64 `json:"rssMiB"`
 	Peak float64 `json:"peakRSSMiB"`
+	// Own is what of RSS is not the program's file, which all processes of one
+	// program share.
+	Own float64 `json:"ownRSSMiB"`
 }
 
 // ticksPerSecond is the unit of CPU time in /proc, the same on every Linux.
@@ -50,6 +53,8 @@ func readUsage(pid int) (usage, error) {
 		switch name {
 		case "VmRSS":
 			u.RSS = kilobytes / 1024
+		case "RssAnon":
+			u.Own = kilobytes / 1024
 		case "VmHWM":
 			u.Peak = kilobytes / 1024
 		}

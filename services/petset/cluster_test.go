@@ -5,6 +5,7 @@ package petset_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -79,12 +80,8 @@ func (b *bundle) waitReady(t *testing.T, names ...string) *kubedb.PetSet {
 		require.NoError(t, err)
 		status, n := set.Status, int32(len(names))
 		return status.ObservedGeneration == set.Generation && status.Replicas == n && status.ReadyReplicas == n &&
-			status.AvailableReplicas == n && len(b.pods(t)) == len(names)
+			status.AvailableReplicas == n && slices.Equal(slices.Sorted(maps.Keys(b.pods(t))), names)
 	})
-	pods := b.pods(t)
-	for _, name := range names {
-		require.Contains(t, pods, name)
-	}
 	return set
 }
 

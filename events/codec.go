@@ -30,6 +30,11 @@ const (
 	HeaderDataSchema      = "ce-dataschema"
 	// HeaderCorrelationID is the request's uid.
 	HeaderCorrelationID = "ce-correlationid"
+	// HeaderTraceParent is [Trace.Parent] as W3C Trace Context has it,
+	// HeaderTraceOrigin is [Trace.Origin] as CloudEvents' extension for
+	// distributed tracing has it. Both are absent where nobody traces.
+	HeaderTraceParent = "traceparent"
+	HeaderTraceOrigin = "ce-traceparent"
 )
 
 // SchemaURL is the name of the payload's JSON Schema; the text is in
@@ -77,6 +82,11 @@ func Encode(e Event) (*nats.Msg, error) {
 	} {
 		msg.Header.Set(name, escape(value))
 	}
+	for name, value := range map[string]string{HeaderTraceParent: e.Trace.Parent, HeaderTraceOrigin: e.Trace.Origin} {
+		if value != "" {
+			msg.Header.Set(name, escape(value))
+		}
+	}
 	return msg, nil
 }
 
@@ -100,7 +110,10 @@ func Decode(subject string, header nats.Header, data []byte) (Event, error) {
 	if at = at.UTC(); at.Year() < 0 || at.Year() > 9999 {
 		return Event{}, fmt.Errorf("%w: header %s: year %d", ErrMalformed, HeaderTime, at.Year())
 	}
-	e := Event{Fact: fact, Kind: key.Kind, Time: at, Source: strings.TrimPrefix(unescape(header.Get(HeaderSource)), sourcePrefix)}
+	e := Event{
+		Fact: fact, Kind: key.Kind, Time: at, Source: strings.TrimPrefix(unescape(header.Get(HeaderSource)), sourcePrefix),
+		Trace: Trace{Parent: unescape(header.Get(HeaderTraceParent)), Origin: unescape(header.Get(HeaderTraceOrigin))},
+	}
 	if err := json.Unmarshal(data, &e.Operation); err != nil {
 		return Event{}, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
 	}

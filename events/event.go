@@ -23,8 +23,19 @@ type Event struct {
 	Time time.Time
 	// Operation is the payload.
 	Operation Operation
+	// Trace says where the event was made, for distributed tracing; it decides
+	// nothing.
+	Trace Trace
 	// Sequence is the event's place in the stream; 0 until it is stored.
 	Sequence uint64
+}
+
+// Trace is where an event was made, as W3C Trace Context writes it. It is empty
+// where nobody traces.
+type Trace struct {
+	// Parent is the span that published the event, Origin the one that published
+	// the first event of its chain.
+	Parent, Origin string
 }
 
 // ID identifies the event. It is deterministic: the same fact of the same chain
@@ -70,7 +81,7 @@ func (e Event) follow(fact Fact) Event {
 	if fact.Ends() {
 		op.Deadline, op.Outcome = time.Time{}, outcome(e.Fact, fact)
 	}
-	return Event{Fact: fact, Kind: e.Kind, Time: now, Operation: op}
+	return Event{Fact: fact, Kind: e.Kind, Time: now, Operation: op, Trace: e.Trace}
 }
 
 // outcome is how a chain ends whose last two facts are given.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/faultpoint"
@@ -61,6 +62,7 @@ func (r *Runner) work(ctx context.Context, f *flight, msg jetstream.Msg) (outcom
 		r.once(ctx, event.Fact)
 		return r.job(ctx, f, event).acknowledge(outcomeIgnored), zerolog.Ctx(ctx)
 	}
+	ctx, span := startProcess(ctx, r.cfg.Consumer.Name, msg, event)
 	j := r.job(ctx, f, event)
 	ending, cancel := context.WithCancelCause(j.alive)
 	defer cancel(nil)
@@ -68,15 +70,21 @@ func (r *Runner) work(ctx context.Context, f *flight, msg jetstream.Msg) (outcom
 	if !r.cfg.Observer {
 		f.begin(event, cancel)
 	}
-	return j.run(), j.log()
+	o := j.run()
+	endProcess(span, o)
+	return o, j.log()
 }
 
 // job is the work on the event, with a logger that knows it.
 func (r *Runner) job(ctx context.Context, f *flight, event events.Event) *job {
 	log := zerolog.Ctx(ctx)
 	if request := event.Operation.Request; request.Name != "" {
-		named := log.With().Str("request", request.Namespace+"/"+request.Name).Str("fact", string(event.Fact)).Logger()
-		log = &named
+		named := log.With().Str("request", request.Namespace+"/"+request.Name).Str("fact", string(event.Fact))
+		if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+			named = named.Stringer("trace", span.TraceID())
+		}
+		logger := named.Logger()
+		log = &logger
 	}
 	ctx = log.WithContext(ctx)
 	return &job{runner: r, flight: f, event: event, step: r.cfg.Step, alive: ctx, ctx: ctx}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -37,6 +38,7 @@ type environment struct {
 func serviceCommand(s service) *cobra.Command {
 	var (
 		logging  runtime.Logging
+		tracing  runtime.Tracing
 		kube     runtime.Kubernetes
 		nats     = bus.Config{Name: s.name}
 		httpAddr string
@@ -63,6 +65,15 @@ func serviceCommand(s service) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			stopTracing, err := tracing.Start(ctx, s.name)
+			if err != nil {
+				return err
+			}
+			defer func() {
+				ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), tracingTimeout)
+				defer cancel()
+				_ = stopTracing(ending) // the last spans are not worth a failure
+			}()
 			env := environment{clients: clients, namespace: kube.Namespace, registry: newRegistry(), health: runtime.NewHealth()}
 			env.health.Profiling = profiles
 			if s.needsBus {
@@ -75,6 +86,7 @@ func serviceCommand(s service) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	logging.AddFlags(flags)
+	tracing.AddFlags(flags)
 	kube.AddFlags(flags)
 	flags.StringVar(&httpAddr, "http-address", ":8080", "address of /livez, /readyz and /metrics; empty for none")
 	addProfilingFlag(&profiles, flags)
@@ -91,6 +103,9 @@ func serviceCommand(s service) *cobra.Command {
 func addProfilingFlag(profiles *bool, flags *pflag.FlagSet) {
 	flags.BoolVar(profiles, "profiling", false, "also serve Go's profiles of the process, at /debug/pprof/ of --http-address; whoever reaches it can read the process's memory")
 }
+
+// tracingTimeout is how long the last spans are sent for.
+const tracingTimeout = 3 * time.Second
 
 // runProcess runs the service until the context ends or its connection to NATS
 // does, and then ends in order: the service hands over what it works on, then

@@ -3,7 +3,7 @@
 
 // Package containers tests Opsrelay as it is shipped: its image, a container for
 // each replica of each service - read-only, without capabilities, not root - beside
-// NATS and a development cluster, which are containers too.
+// one NATS server or three, and a development cluster, which are containers too.
 //
 // Each service has the rights of its own service account and of its own NATS user:
 // keys, certificates and the servers' rights are those that `opsrelay nats-auth`

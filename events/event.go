@@ -84,6 +84,23 @@ func (e Event) follow(fact Fact) Event {
 	return Event{Fact: fact, Kind: e.Kind, Time: now, Operation: op, Trace: e.Trace}
 }
 
+// Later returns e with its time, and its deadline, moved by d: the publisher's
+// clock was found to be behind by that much. What came before e is not its.
+func (e Event) Later(d time.Duration) Event {
+	if d == 0 {
+		return e
+	}
+	e.Time = e.Time.Add(d)
+	if !e.Operation.Deadline.IsZero() {
+		e.Operation.Deadline = e.Operation.Deadline.Add(d)
+	}
+	e.Operation.History = slices.Clone(e.Operation.History)
+	if last := len(e.Operation.History) - 1; last >= 0 {
+		e.Operation.History[last].Time = e.Time
+	}
+	return e
+}
+
 // outcome is how a chain ends whose last two facts are given.
 func outcome(previous, last Fact) Outcome {
 	switch {

@@ -31,6 +31,9 @@ const kind = "singlestore"
 
 // sync brings one request where it belongs, whatever happened before.
 func (w *Watcher) sync(ctx context.Context, key types.NamespacedName) error {
+	if err := w.takeBack(ctx, key); err != nil {
+		return err
+	}
 	object, exists, err := w.requests.GetStore().GetByKey(key.String())
 	if err != nil || !exists {
 		return err
@@ -149,8 +152,8 @@ func (w *Watcher) operation(request *kubedb.SinglestoreOpsRequest, p plan.Plan) 
 // anew: idempotent steps run through what is true already.
 func (w *Watcher) redrive(ctx context.Context, request *kubedb.SinglestoreOpsRequest) error {
 	key := types.NamespacedName{Namespace: request.Namespace, Name: request.Name}
-	if quiet := time.Since(lastNews(request)); quiet < w.RedriveAfter {
-		w.loop.AddAfter(key, w.RedriveAfter-quiet)
+	if quiet := w.Chain.Now().Sub(lastNews(request)); quiet < w.RedriveAfter {
+		w.loop.AddAfter(key, min(w.RedriveAfter-quiet, w.RedriveAfter))
 		return nil
 	}
 	w.loop.AddAfter(key, w.RedriveAfter)
@@ -239,25 +242,16 @@ func (w *Watcher) cancel(ctx context.Context, request *kubedb.SinglestoreOpsRequ
 		return nil
 	}
 	last, err := w.Chain.Last(ctx, chainKey(request))
-	for {
-		switch {
-		case errors.Is(err, bus.ErrNoChain):
-			return w.letGo(ctx, request)
-		case err != nil:
-			return err
-		case last.Fact.Ends():
-			return w.letGo(ctx, request)
-		case !last.Fact.Precedes(events.Cancelled):
-			return nil // on its way to resumed, whose status will call us again
-		}
-		zerolog.Ctx(ctx).Info().Str("request", request.Namespace+"/"+request.Name).Str("fact", string(last.Fact)).Msg("request deleted under way, cancelling")
-		_, err = w.Chain.Follow(ctx, last, last.Next(events.Cancelled))
-		var lost *bus.LostRace
-		if !errors.As(err, &lost) {
-			return err
-		}
-		last, err = lost.Last, nil
+	if errors.Is(err, bus.ErrNoChain) {
+		return w.letGo(ctx, request)
 	}
+	if err == nil {
+		last, err = w.endChain(ctx, last)
+	}
+	if err != nil || !last.Fact.Ends() {
+		return err // resumed will change the status, which calls us again
+	}
+	return w.letGo(ctx, request)
 }
 
 // hold puts our finalizer on the request.

@@ -91,6 +91,9 @@ func New(config Config) (*Watcher, error) {
 	if err := w.databases.SetTransform(slim); err != nil {
 		return nil, fmt.Errorf("watch databases: %w", err)
 	}
+	if err := w.databases.AddIndexers(cache.Indexers{byPause: pausedFor}); err != nil {
+		return nil, fmt.Errorf("index databases: %w", err)
+	}
 	w.loop = control.New("requests", config.Workers, w.sync)
 	if err := w.loop.Watch(w.requests, w.concerned); err != nil {
 		return nil, err
@@ -140,14 +143,17 @@ func (w *Watcher) concerned(object any) []types.NamespacedName {
 	return keys
 }
 
-// waiting are the requests of a database that changed which wait for it: to
-// start, or to pause it.
+// waiting are the requests of a database that changed which wait for it, to start
+// or to pause it, and the one that it is paused for.
 func (w *Watcher) waiting(object any) []types.NamespacedName {
 	db, ok := object.(*kubedb.Singlestore)
 	if !ok {
 		return nil
 	}
 	var keys []types.NamespacedName
+	if owner, ok := ownerOf(db); ok { // it may be gone
+		keys = append(keys, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name})
+	}
 	for _, request := range w.unfinishedOf(db.Namespace + "/" + db.Name) {
 		if plan.Pending(request) || !hasPaused(request) {
 			keys = append(keys, types.NamespacedName{Namespace: request.Namespace, Name: request.Name})

@@ -88,7 +88,7 @@ func TestDeletedAtOnce(t *testing.T) {
 
 // A request that is deleted while a volume grows is cancelled: the database is
 // resumed, and only then is the request gone.
-func TestDeletedWhileGrowing(t *testing.T) {
+func TestF45_DeletedWhileGrowing(t *testing.T) {
 	b := setup(t)
 	b.createDatabase(topology("sdb", classOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
@@ -104,7 +104,7 @@ func TestDeletedWhileGrowing(t *testing.T) {
 }
 
 // Somebody else's pause is waited for, and never removed.
-func TestPausedBySomebodyElse(t *testing.T) {
+func TestF44_PausedBySomebodyElse(t *testing.T) {
 	b := setup(t)
 	b.createDatabase(topology("sdb", classOnline))
 	b.pauseByCLI("sdb")
@@ -202,7 +202,7 @@ func TestRestartOfEveryService(t *testing.T) {
 }
 
 // The dead man's switch: nobody works on a step, and the broker's timer ends it.
-func TestNobodyExpands(t *testing.T) {
+func TestF50_NobodyExpands(t *testing.T) {
 	b := setupOwn(t, stack.Options{})
 	b.createDatabase(topology("sdb", classOnline))
 	require.NoError(t, b.stack.StopService("expander"))
@@ -223,7 +223,7 @@ func TestNobodyExpands(t *testing.T) {
 }
 
 // I7: when everything is delivered once more, nothing is written.
-func TestRedeliveryChangesNothing(t *testing.T) {
+func TestF07_RedeliveryChangesNothing(t *testing.T) {
 	b := setupOwn(t, stack.Options{})
 	b.createDatabase(topology("sdb", classOnline))
 	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))

@@ -17,7 +17,7 @@ import (
 
 // Requests for one database run one at a time: those that wait say behind whom,
 // and of several that wait the newest runs.
-func TestQueueOfOneDatabase(t *testing.T) {
+func TestF49_QueueOfOneDatabase(t *testing.T) {
 	b := setup(t)
 	b.createDatabase(topology("sdb", classOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
@@ -45,7 +45,7 @@ func TestQueueOfOneDatabase(t *testing.T) {
 }
 
 // A head that fails does not fail those behind it.
-func TestQueueGoesOnAfterAFailure(t *testing.T) {
+func TestF48_QueueGoesOnAfterAFailure(t *testing.T) {
 	b := setup(t)
 	b.createDatabase(topology("sdb", classOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
@@ -60,7 +60,7 @@ func TestQueueGoesOnAfterAFailure(t *testing.T) {
 
 // The broker loses everything while a volume grows: the request is driven anew,
 // and ends right.
-func TestStreamWipedInTheMiddle(t *testing.T) {
+func TestF55_StreamWipedInTheMiddle(t *testing.T) {
 	b := setupOwn(t, stack.Options{Args: map[string][]string{"watcher": {"--redrive-after=2s"}}})
 	b.createDatabase(topology("sdb", classOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})

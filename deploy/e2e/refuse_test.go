@@ -18,7 +18,7 @@ import (
 // A request that cannot work gets a terminal status that says why, or is refused
 // by the API server at once where its definition holds the rule; and nothing
 // else changes.
-func TestRefused(t *testing.T) {
+func TestF27_F28_Refused(t *testing.T) {
 	b := setup(t)
 	b.createDatabase(topology("cluster", classOnline))
 	b.createDatabase(standalone("one", classOnline))

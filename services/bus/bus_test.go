@@ -43,6 +43,7 @@ func requested(uid string) events.Event {
 		Database:    events.Reference{Kind: "Singlestore", Namespace: "demo", Name: "db", UID: "db-uid"},
 		Mode:        events.Online,
 		StepTimeout: events.SecondsOf(time.Hour),
+		MaxRetries:  5,
 	})
 }
 

@@ -54,6 +54,8 @@ type Bus struct {
 	// key is what it authenticates with; nil where it is something else.
 	key     *nkeyfile.Key
 	metrics atomic.Pointer[metrics]
+	// clock is the broker's, as far as it is known.
+	clock clock
 	// measured says that somebody looks at the metrics.
 	measured atomic.Bool
 

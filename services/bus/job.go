@@ -17,8 +17,12 @@ import (
 	"github.com/opsrelay/opsrelay/services/faultpoint"
 )
 
-// reasonDeadline is the reason of a failure for want of time.
-const reasonDeadline = "DeadlineExceeded"
+const (
+	// reasonDeadline is the reason of a failure for want of time.
+	reasonDeadline = "DeadlineExceeded"
+	// reasonRetries is that of a step that failed by itself too often.
+	reasonRetries = "RetriesExhausted"
+)
 
 var (
 	// errOverdue is the cause of a step's context that ended at the deadline.
@@ -35,10 +39,11 @@ type job struct {
 	step   Step
 	// alive ends at shutdown only, ctx when the chain ended elsewhere as well.
 	alive, ctx context.Context
-	// attempts counts the calls of the step that failed, words is what the last
-	// of them said.
-	attempts int
-	words    string
+	// attempts counts the calls of the step that failed, failures those of them
+	// that count against the operation's retries; words is what the last of them
+	// said.
+	attempts, failures int
+	words              string
 }
 
 // run calls the step until there is something to publish, or nothing to do.
@@ -66,7 +71,11 @@ func (j *job) run() outcome {
 			j.log().Error().Err(err).Msg("step gave up, going on without it")
 			return j.acknowledge(outcomeGaveUp)
 		}
-		j.wait(err)
+		how := retryOf(err)
+		if how.counts && j.exhausted(err) {
+			return j.fail(j.exhaustion())
+		}
+		j.wait(err, how)
 	}
 }
 
@@ -125,7 +134,7 @@ func (j *job) limit() (context.Context, context.CancelFunc) {
 	case j.runner.cfg.Observer:
 		return context.WithCancel(j.ctx)
 	case j.mayFail() && !op.Deadline.IsZero():
-		return context.WithDeadlineCause(j.ctx, op.Deadline, errOverdue)
+		return context.WithTimeoutCause(j.ctx, j.left(), errOverdue)
 	case !j.mayFail() && op.StepTimeout > 0:
 		return context.WithTimeoutCause(j.ctx, op.StepTimeout.Duration(), errAttemptOver)
 	default:
@@ -138,8 +147,28 @@ func (j *job) limit() (context.Context, context.CancelFunc) {
 func (j *job) mayFail() bool { return !j.runner.cfg.Observer && j.event.Fact.Precedes(events.Failed) }
 
 func (j *job) overdue() bool {
-	deadline := j.event.Operation.Deadline
-	return j.mayFail() && !deadline.IsZero() && !time.Now().Before(deadline)
+	return j.mayFail() && !j.event.Operation.Deadline.IsZero() && j.left() <= 0
+}
+
+// left is the time until the operation's deadline, by the broker's clock.
+func (j *job) left() time.Duration { return j.event.Operation.Deadline.Sub(j.runner.bus.Now()) }
+
+// exhausted counts a failure of the step itself, and reports whether it may not
+// be tried again. A step that says not yet has not failed.
+func (j *job) exhausted(err error) bool {
+	var notYet *notYet
+	if !j.mayFail() || errors.As(err, &notYet) {
+		return false
+	}
+	j.hear(err)
+	j.failures++
+	return j.failures > j.event.Operation.MaxRetries
+}
+
+// exhaustion is the failure of a step that failed by itself too often.
+func (j *job) exhaustion() events.Failure {
+	return *failure(j.event, reasonRetries, fmt.Sprintf(
+		"failed %d times, and spec.maxRetries is %d: %s", j.failures, j.event.Operation.MaxRetries, j.words))
 }
 
 // call runs the step; a panic is an error like any other.
@@ -165,11 +194,11 @@ func (j *job) hear(err error) {
 }
 
 // wait pauses before the next attempt, until the deadline at most.
-func (j *job) wait(err error) {
+func (j *job) wait(err error, how retry) {
 	j.hear(err)
 	var notYet *notYet
 	var permanent *events.Failure
-	delay := retryDelay(j.attempts + 1)
+	delay := how.delay(j.attempts+1, err)
 	if errors.As(err, &notYet) {
 		delay = max(notYet.after, minDelay)
 		j.log().Debug().Str("reason", notYet.reason).Dur("after_ms", delay).Msg("not yet")
@@ -178,10 +207,10 @@ func (j *job) wait(err error) {
 		if errors.As(err, &permanent) {
 			j.runner.metrics.insisted.WithLabelValues(j.runner.cfg.Consumer.Name).Inc()
 		}
-		j.log().Warn().Int("attempt", j.attempts).Dur("again_ms", delay).Err(err).Msg("step failed, trying again")
+		j.log().Warn().Int("attempt", j.attempts).Str("class", how.class).Dur("again_ms", delay).Err(err).Msg("step failed, trying again")
 	}
 	if deadline := j.event.Operation.Deadline; j.mayFail() && !deadline.IsZero() {
-		delay = min(delay, max(0, time.Until(deadline)))
+		delay = min(delay, max(0, j.left()))
 	}
 	// Why it ended is found by the next attempt.
 	_ = pause(j.ctx, delay)

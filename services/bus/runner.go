@@ -97,11 +97,27 @@ func (r *Runner) Live() error {
 
 // Run works until the context ends; then it takes no more messages, ends the
 // steps with cause [ErrShutdown], hands over what is unfinished and returns nil.
-// It waits for a consumer that is not provisioned yet, and returns an error when
-// its consumer or its connection is gone for good.
+// It waits for a consumer that is not provisioned, at first or again after it or
+// its stream was deleted, and returns an error when its connection is gone for
+// good.
 func (r *Runner) Run(ctx context.Context) error {
 	log := zerolog.Ctx(ctx).With().Str("consumer", r.cfg.Consumer.Name).Logger()
 	ctx = log.WithContext(ctx)
+	for {
+		err := r.serve(ctx)
+		if ctx.Err() != nil || !errors.Is(err, errGone) || r.bus.conn.IsClosed() {
+			return err
+		}
+		log.Error().Err(err).Msg("waiting until the consumer is provisioned again")
+		r.setState(err)
+		if pause(ctx, retryDelay(1)) != nil {
+			return nil
+		}
+	}
+}
+
+// serve works until the context ends or the consumer is gone.
+func (r *Runner) serve(ctx context.Context) error {
 	consumer, err := r.bind(ctx)
 	if err != nil {
 		return nil // the context ended first
@@ -138,10 +154,13 @@ func (r *Runner) Run(ctx context.Context) error {
 // bind finds the consumer. Services never create theirs: with none there, they
 // could not be started by its lag.
 func (r *Runner) bind(ctx context.Context) (jetstream.Consumer, error) {
+	r.turned.Store(0) // a process that waits for its consumer is not dead
 	for attempt := 1; ; attempt++ {
+		began := time.Now()
 		consumer, err := r.bus.js.Consumer(ctx, r.cfg.Consumer.Stream, r.cfg.Consumer.Name)
 		switch {
 		case err == nil:
+			r.bus.clock.set(consumer.CachedInfo().TimeStamp, began)
 			return consumer, nil
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
@@ -234,7 +253,8 @@ func (r *Runner) next(ctx context.Context, consumer jetstream.Consumer, messages
 // missing is called when the broker fell silent: a consumer that was deleted
 // while no request stood is told of by nobody.
 func (r *Runner) missing(ctx context.Context, consumer jetstream.Consumer, silence error) error {
-	_, err := consumer.Info(ctx)
+	began := time.Now()
+	info, err := consumer.Info(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("%w: %w", errGone, err)
@@ -244,6 +264,7 @@ func (r *Runner) missing(ctx context.Context, consumer jetstream.Consumer, silen
 		r.setState(fmt.Errorf("the broker does not answer: %w", err))
 		zerolog.Ctx(ctx).Warn().Err(errors.Join(silence, err)).Msg("the broker does not answer, asking again")
 	default:
+		r.bus.clock.set(info.TimeStamp, began)
 		r.setState(nil)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"strings"
 	"testing"
 	"time"
 
@@ -247,18 +248,27 @@ func TestAnObserverSeesFactsOfChainsThatHaveGoneOn(t *testing.T) {
 	b.idle(t, events.WatcherConsumer)
 }
 
-func TestRunEndsWhenItsConsumerIsGone(t *testing.T) {
+// A stream that is deleted under a running service, and provisioned again, is
+// found again: what comes then is worked on, and until then the service is not
+// ready and says why.
+func TestF55_StreamDeletedWhileRunning(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	runner := b.runner(newHolder())
+	runner := b.runner(pauser)
 	require.ErrorContains(t, runner.Ready(), "not started")
-	done := make(chan error, 1)
-	go func() { done <- runner.Run(context.Background()) }()
+	run(t, runner)
+	b.becomes(t, b.begin(t, "before"), events.Paused)
+	b.idle(t, events.PauserConsumer)
+	require.NoError(t, b.bus.JetStream().DeleteStream(b.ctx, events.Stream))
+	require.Eventually(t, func() bool { return runner.Ready() != nil }, patience, tick)
+	require.Eventually(t, func() bool {
+		err := runner.Ready()
+		return err != nil && strings.Contains(err.Error(), "opsrelay provision")
+	}, patience, tick, "the runner does not say what to do")
+	require.NoError(t, runner.Live(), "a restart would not help")
+	require.NoError(t, bus.Provision(b.ctx, b.bus.JetStream(), 1))
+	b.becomes(t, b.begin(t, "after"), events.Paused)
 	require.Eventually(t, func() bool { return runner.Ready() == nil }, patience, tick)
-	require.NoError(t, runner.Live())
-	require.NoError(t, b.bus.JetStream().DeleteConsumer(b.ctx, events.Stream, events.PauserConsumer.Name))
-	require.ErrorContains(t, receive(t, done), "gone")
-	require.Error(t, runner.Ready())
 }
 
 func TestRunWaitsForItsConsumer(t *testing.T) {

@@ -98,7 +98,7 @@ func overdue(ctx context.Context, r *Runner, msg jetstream.Msg) (events.Event, *
 	if err != nil {
 		return events.Event{}, nil, err
 	}
-	deadline, now := last.Operation.Deadline, time.Now()
+	deadline, now := last.Operation.Deadline, r.bus.Now()
 	switch {
 	case deadline.IsZero():
 		return last, nil, nil

@@ -147,10 +147,11 @@ func TestAnEventWithoutATimerIsPublishedAgain(t *testing.T) {
 func TestAWorkerWaitsForTheTimer(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	first := b.begin(t, "u1") // its timer is set before the stream is gone
 	run(t, b.runner(answering(events.Requested, func(_ context.Context, e events.Event) (events.Event, error) {
 		return e.Next(events.Paused), b.bus.JetStream().DeleteStream(b.ctx, events.TimerStream)
 	})))
-	paused := b.becomes(t, b.begin(t, "u1"), events.Paused)
+	paused := b.becomes(t, first, events.Paused)
 	c, err := b.bus.JetStream().Consumer(b.ctx, events.Stream, events.PauserConsumer.Name)
 	require.NoError(t, err)
 	require.Equal(t, 1, c.CachedInfo().NumAckPending)

@@ -1,0 +1,245 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// quickRedrive has the watcher compare requests with their chains soon.
+var quickRedrive = map[string][]string{"watcher": {"--redrive-after=2s"}}
+
+// A request whose finalizer was taken off by force leaves no pause behind.
+func TestF45_FinalizerRemovedByForce(t *testing.T) {
+	b := setup(t)
+	b.growing("grow", "sdb")
+	require.NoError(t, b.delete("grow"))
+	b.patchRequest("grow", `{"metadata":{"finalizers":null}}`)
+	b.gone("grow")
+	b.resumed("sdb")
+}
+
+// A request that was deleted by force while its chain was lost leaves no pause
+// behind either.
+func TestF45_RequestAndChainAreGone(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	owner := kubedb.Owner{Kind: kubedb.KindSinglestoreOpsRequest, Namespace: b.namespace, Name: "long-gone", UID: "0123-4567"}
+	b.changeConditions("sdb", func(db *kubedb.Singlestore) []kubedb.Condition {
+		return kubedb.SetCondition(db.Status.Conditions, kubedb.PauseCondition(owner, db.Generation))
+	})
+	b.resumed("sdb")
+}
+
+// A request may be cancelled at every step: its database is resumed, the volumes
+// keep what they have, nothing else changes, and the request is gone.
+func TestF46_CancelAtEveryStep(t *testing.T) {
+	b := setupOwn(t, stack.Options{})
+	steps := []struct {
+		name    string
+		begin   func(db string)
+		stopped string // the service that would answer
+		reached func(db string)
+	}{
+		{"requested", nil, "pauser", func(db string) { b.fact(db, events.Requested) }},
+		{"paused", nil, "expander", func(db string) { b.fact(db, events.Paused) }},
+		{"expanding", func(db string) { b.fault("data-"+db+"-leaf-1", cluster.Fault{Never: true}) }, "", func(db string) { b.capacityBecomes("data-"+db+"-leaf-0", "11Gi") }},
+		{"expanded", nil, "updater", func(db string) { b.fact(db, events.Expanded) }},
+	}
+	for _, step := range steps {
+		db := step.name
+		b.createDatabase(topology(db, classOnline))
+		if step.stopped != "" {
+			require.NoError(t, b.stack.StopService(step.stopped))
+		}
+		if step.begin != nil {
+			step.begin(db)
+		}
+		b.create(expansion(db, db, sizes{leaf: "11Gi"}))
+		step.reached(db)
+		require.NoError(t, b.delete(db))
+		if step.stopped != "" {
+			b.fact(db, events.Cancelled)
+			require.NoError(t, b.stack.StartService(step.stopped))
+		}
+		b.gone(db)
+		now, err := b.client.Singlestores(b.namespace).Get(b.ctx, db, metav1.GetOptions{})
+		require.NoError(t, err)
+		require.False(t, kubedb.IsPaused(now), "%s: let go before the database was resumed", step.name)
+		require.Equal(t, "10Gi", now.Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String(), step.name)
+		set, err := b.client.PetSets(b.namespace).Get(b.ctx, db+"-leaf", metav1.GetOptions{})
+		require.NoError(t, err)
+		require.Equal(t, "10Gi", set.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests.Storage().String(), step.name)
+	}
+	require.Equal(t, "10Gi", b.capacity("data-requested-leaf-0"))
+	require.Equal(t, "10Gi", b.capacity("data-paused-leaf-0"))
+	require.Equal(t, "11Gi", b.capacity("data-expanding-leaf-0"))
+	require.Equal(t, "11Gi", b.capacity("data-expanded-leaf-1"))
+}
+
+// A database that is deleted under way ends its request, and nothing is made
+// anew for it.
+func TestF47_DatabaseDeleted(t *testing.T) {
+	b := setup(t)
+	b.growing("grow", "sdb")
+	require.NoError(t, b.client.Singlestores(b.namespace).Delete(b.ctx, "sdb", metav1.DeleteOptions{}))
+	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
+	require.Equal(t, kubedb.OpsFailed, b.ended("grow").Status.Phase)
+	b.letGo("grow")
+	_, err := b.client.Singlestores(b.namespace).Get(b.ctx, "sdb", metav1.GetOptions{})
+	require.True(t, apierrors.IsNotFound(err), "%v", err)
+}
+
+// Others write to the database and to the request all the time: nobody's change
+// is lost, and the request ends right without the Kubernetes events, which may be
+// gone any time.
+func TestF43_F56_F57_OthersWriteAllTheTime(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	ctx, stop := context.WithCancel(b.ctx)
+	done := make(chan int)
+	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	go func() {
+		n := 0
+		for ; ctx.Err() == nil; n++ {
+			patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"e2e/turn":"%d"}}}`, n)
+			_, _ = b.client.Singlestores(b.namespace).Patch(ctx, "sdb", types.MergePatchType, patch, metav1.PatchOptions{})
+			_, _ = b.client.SinglestoreOpsRequests(b.namespace).Patch(ctx, "grow", types.MergePatchType, patch, metav1.PatchOptions{})
+			_ = b.core.EventsV1().Events(b.namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+		}
+		done <- n
+	}()
+	request := b.ended("grow")
+	stop()
+	require.Positive(t, <-done)
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.NotEmpty(t, b.resumed("sdb").Annotations["e2e/turn"])
+}
+
+// The API server stands still for half a minute while a volume grows: nothing
+// fails for it, and no watch misses the end.
+func TestF53_F54_APIServerStopped(t *testing.T) {
+	b := setupOwn(t, stack.Options{})
+	b.growing("grow", "sdb")
+	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
+	require.NoError(t, syscall.Kill(b.stack.Cluster.PID(), syscall.SIGSTOP))
+	<-time.After(30 * time.Second) // how long the fault lasts
+	require.NoError(t, syscall.Kill(b.stack.Cluster.PID(), syscall.SIGCONT))
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	b.resumed("sdb")
+}
+
+// The stream is deleted under the running services, and provisioned again: they
+// find it, and the request is driven anew. Then the write of a terminal status is
+// lost, and made up for.
+func TestF55_StreamDeletedInTheMiddle(t *testing.T) {
+	b := setupOwn(t, stack.Options{Args: quickRedrive})
+	b.growing("grow", "sdb")
+	conn, err := b.stack.Connect(b.ctx, "wipe")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(b.ctx)) }()
+	js := conn.JetStream()
+	require.NoError(t, js.DeleteStream(b.ctx, events.Stream))
+	require.NoError(t, bus.Provision(b.ctx, js, 1))
+	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+
+	b.fault("data-sdb-leaf-0", cluster.Fault{Never: true})
+	b.create(expansion("again", "sdb", sizes{leaf: "12Gi"}))
+	b.condition("again", kubedb.ConditionDatabasePauseSucceeded)
+	require.NoError(t, b.stack.StopService("watcher"))
+	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-0")))
+	b.fact("again", events.Resumed)
+	lost := events.WatcherConsumer.Config()
+	require.NoError(t, js.DeleteConsumer(b.ctx, events.Stream, lost.Durable))
+	lost.DeliverPolicy = jetstream.DeliverNewPolicy
+	_, err = js.CreateConsumer(b.ctx, events.Stream, lost)
+	require.NoError(t, err)
+	require.NoError(t, b.stack.StartService("watcher"))
+	request = b.ended("again")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+}
+
+// Several watchers and workers hold the queue of a database: one request in
+// progress at a time, as the invariants' checker sees, and one that is done.
+func TestF08_SeveralReplicasOneDatabase(t *testing.T) {
+	b := setupOwn(t, stack.Options{Replicas: 2})
+	b.createDatabase(topology("sdb", classOnline))
+	names := []string{"a", "b", "c", "d", "e"}
+	for i, name := range names {
+		b.create(expansion(name, "sdb", sizes{leaf: fmt.Sprintf("%dGi", 11+i)}))
+	}
+	successful := 0
+	for _, name := range names {
+		request := b.ended(name)
+		if request.Status.Phase == kubedb.OpsSuccessful {
+			successful++
+		}
+	}
+	require.Positive(t, successful)
+	b.resumed("sdb")
+}
+
+// growing begins an expansion whose last leaf does not grow for now.
+func (b *bundle) growing(name, db string) {
+	b.Helper()
+	b.createDatabase(topology(db, classOnline))
+	b.fault("data-"+db+"-leaf-1", cluster.Fault{Never: true})
+	b.create(expansion(name, db, sizes{leaf: "11Gi"}))
+	b.condition(name, kubedb.ConditionDatabasePauseSucceeded)
+}
+
+func (b *bundle) delete(name string) error {
+	return b.client.SinglestoreOpsRequests(b.namespace).Delete(b.ctx, name, metav1.DeleteOptions{})
+}
+
+// patchRequest changes a request that may be gone already.
+func (b *bundle) patchRequest(name, patch string) {
+	b.Helper()
+	_, err := b.client.SinglestoreOpsRequests(b.namespace).Patch(b.ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if !apierrors.IsNotFound(err) {
+		require.NoError(b, err)
+	}
+}
+
+// fact waits until the request's chain ends with the fact.
+func (b *bundle) fact(name string, fact events.Fact) {
+	b.Helper()
+	request, err := b.client.SinglestoreOpsRequests(b.namespace).Get(b.ctx, name, metav1.GetOptions{})
+	require.NoError(b, err)
+	conn, err := b.stack.Connect(b.ctx, "look")
+	require.NoError(b, err)
+	defer func() { require.NoError(b, conn.Close(b.ctx)) }()
+	key := events.ChainKey{Kind: "singlestore", Namespace: b.namespace, UID: string(request.UID)}
+	var last events.Fact
+	require.Eventually(b, func() bool {
+		e, err := conn.Chain("test").Last(b.ctx, key)
+		last = e.Fact
+		return err == nil && last == fact
+	}, patience, 20*time.Millisecond, "%s: the chain does not become %s", name, fact)
+}
+
+// capacityBecomes waits until the claim has the capacity.
+func (b *bundle) capacityBecomes(claim, capacity string) {
+	b.Helper()
+	require.Eventually(b, func() bool { return b.capacity(claim) == capacity }, patience, 20*time.Millisecond, "%s does not become %s", claim, capacity)
+}

@@ -1,0 +1,103 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
+)
+
+// What fails by itself is tried again as often as the request allows, and no
+// oftener.
+func TestMaxRetries(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	op := requested("u1").Operation
+	op.MaxRetries = 2
+	var calls atomic.Int32
+	run(t, b.runner(answering(events.Requested, func(context.Context, events.Event) (events.Event, error) {
+		return events.Event{}, fmt.Errorf("attempt %d is no good", calls.Add(1))
+	})))
+	first, err := b.chain.Begin(b.ctx, events.First(events.Requested, "singlestore", op))
+	require.NoError(t, err)
+	failure := b.becomes(t, first, events.Failed).Operation.Failure
+	require.Equal(t, "RetriesExhausted", failure.Reason)
+	require.Equal(t, "failed 3 times, and spec.maxRetries is 2: attempt 3 is no good", failure.Message)
+	require.EqualValues(t, 3, calls.Load())
+}
+
+// An API server that is away, throttles, or has something newer makes no request
+// fail, however often.
+func TestF53_TheSurroundingsAreWaitedOut(t *testing.T) {
+	t.Parallel()
+	resource := schema.GroupResource{Group: "kubedb.com", Resource: "singlestores"}
+	for name, err := range map[string]error{
+		"conflict":    apierrors.NewConflict(resource, "db", errors.New("changed")),
+		"throttled":   apierrors.NewTooManyRequests("slow down", 0),
+		"internal":    apierrors.NewInternalError(errors.New("etcd has no leader")),
+		"unavailable": apierrors.NewServiceUnavailable("starting"),
+		"timeout":     apierrors.NewServerTimeout(resource, "get", 0),
+		"expired":     apierrors.NewResourceExpired("too old resource version"),
+		"not yet":     bus.NotYet(time.Millisecond, "the pod is not gone"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			op := requested("u1").Operation
+			op.MaxRetries = 0
+			calls := 0
+			run(t, b.runner(answering(events.Requested, func(_ context.Context, e events.Event) (events.Event, error) {
+				if calls++; calls <= 3 {
+					return events.Event{}, fmt.Errorf("pause: %w", err)
+				}
+				return e.Next(events.Paused), nil
+			})))
+			first, err := b.chain.Begin(b.ctx, events.First(events.Requested, "singlestore", op))
+			require.NoError(t, err)
+			b.becomes(t, first, events.Paused)
+		})
+	}
+}
+
+// Failed and cancelled must be answered: no failure of the pauser, and no number
+// of them, leaves the database paused.
+func TestF07_AFailedCompensationIsTriedUntilItSucceeds(t *testing.T) {
+	t.Parallel()
+	for _, fact := range []events.Fact{events.Failed, events.Cancelled} {
+		t.Run(string(fact), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			op := requested("u1").Operation
+			op.MaxRetries = 0
+			first, err := b.chain.Begin(b.ctx, events.First(events.Requested, "singlestore", op))
+			require.NoError(t, err)
+			last := b.follow(t, first, fact)
+			calls := 0
+			run(t, b.runner(answering(fact, func(_ context.Context, e events.Event) (events.Event, error) {
+				switch calls++; calls {
+				case 1:
+					return events.Event{}, errors.New("an error of its own")
+				case 2:
+					return events.Event{}, bus.Permanent(events.Failure{Step: "resume", Object: "Singlestore demo/db", Reason: "No"})
+				case 3:
+					panic("a defect")
+				default:
+					return e.Next(events.Resumed), nil
+				}
+			})))
+			b.becomes(t, last, events.Resumed)
+		})
+	}
+}

@@ -47,6 +47,10 @@ bench: bin/opsrelay bin/devcluster ## Measure against the floor (N=1,10,100 PAIR
 bench-hop: ## Measure a hop of the relay against the bare broker (HOPS=2000 NATS=r1|r3|always)
 	@go run ./deploy/bench -hop $(or $(HOPS),2000) $(if $(NATS),-nats $(NATS))
 
+.PHONY: chaos
+chaos: bin/devcluster ## Kill, freeze and restart everything while 30 databases grow (DURATION=30m, SEED= replays a storm)
+	@DURATION='$(or $(DURATION),30m)' SEED='$(SEED)' go test -count=1 -v -timeout=0 -run='^TestStorm$$' ./deploy/e2e/faults
+
 .PHONY: build
 build: bin/opsrelay ## Build the opsrelay binary into bin/
 

@@ -102,6 +102,7 @@ func TestF46_CancelAtEveryStep(t *testing.T) {
 func TestF47_DatabaseDeleted(t *testing.T) {
 	b := setup(t)
 	b.growing("grow", "sdb")
+	b.checker.ExcuseDatabase("sdb")
 	require.NoError(t, b.client.Singlestores(b.namespace).Delete(b.ctx, "sdb", metav1.DeleteOptions{}))
 	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
 	require.Equal(t, kubedb.OpsFailed, b.ended("grow").Status.Phase)

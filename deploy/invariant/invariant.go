@@ -61,6 +61,7 @@ type Checker struct {
 	deleted  map[string]map[types.UID]string          // pod -> uids that were deleted -> their database
 	offline  map[types.UID]string                     // Offline requests -> their database
 	excused  map[string]bool                          // pods that the test itself deletes
+	dropped  map[string]bool                          // databases that the test itself deletes
 	requests map[string]*kubedb.SinglestoreOpsRequest // terminal requests by uid
 }
 
@@ -70,7 +71,7 @@ func Watch(ctx context.Context, options Options) (*Checker, error) {
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Checker{
 		options: options, paused: map[string]string{}, requests: map[string]*kubedb.SinglestoreOpsRequest{},
-		deleted: map[string]map[types.UID]string{}, offline: map[types.UID]string{}, excused: map[string]bool{},
+		deleted: map[string]map[types.UID]string{}, offline: map[types.UID]string{}, excused: map[string]bool{}, dropped: map[string]bool{},
 	}
 	handlers := []struct {
 		informer cache.SharedIndexInformer
@@ -158,6 +159,21 @@ func (c *Checker) Excuse(pod string) {
 	c.excused[pod] = true
 }
 
+// ExcuseDatabase tells that the test itself is about to delete the database of
+// that name, whose workloads and pods go with it.
+func (c *Checker) ExcuseDatabase(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropped[name] = true
+}
+
+// isDropped reports whether the test itself deletes the database.
+func (c *Checker) isDropped(database string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dropped[database]
+}
+
 // checkRestarts holds I1.
 func (c *Checker) checkRestarts() []string {
 	requests := map[string]int{} // database -> Offline requests
@@ -166,11 +182,11 @@ func (c *Checker) checkRestarts() []string {
 	}
 	var broken []string
 	for pod, uids := range c.deleted {
-		allowed := 0
+		allowed, dropped := 0, false
 		for _, database := range uids {
-			allowed = requests[database]
+			allowed, dropped = requests[database], c.dropped[database]
 		}
-		if len(uids) > allowed && !c.excused[pod] {
+		if len(uids) > allowed && !c.excused[pod] && !dropped {
 			broken = append(broken, fmt.Sprintf("I1: pod %s was deleted %d times, by %d Offline requests", pod, len(uids), allowed))
 		}
 	}
@@ -205,7 +221,7 @@ func (c *Checker) workloads() cache.ResourceEventHandlerFuncs {
 			}
 		},
 		DeleteFunc: func(object any) {
-			if set, ok := object.(*kubedb.PetSet); ok {
+			if set, ok := object.(*kubedb.PetSet); ok && !c.isDropped(set.Labels[kubedb.LabelInstance]) {
 				c.violate("I2: PetSet %s is gone", set.Name)
 			}
 		},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	watchtools "k8s.io/client-go/tools/watch"
 )
@@ -36,8 +37,10 @@ var retries = []retry{
 	{"conflict", apierrors.IsConflict, delays(10*time.Millisecond, 50*time.Millisecond, 250*time.Millisecond, time.Second), false},
 	// A right that is missing may be granted; a quota may be raised.
 	{"forbidden", isForbidden, delays(time.Second, 2*time.Second, 5*time.Second, 10*time.Second), false},
-	// Kubernetes or the broker is away, or has too much to do.
+	// Kubernetes or the broker is away, or has too much to do; or it says no to what
+	// may be possible once something else is there.
 	{"unavailable", isUnavailable, retryDelays, false},
+	// The step itself is at a loss.
 	{"failed", func(error) bool { return true }, retryDelays, true},
 }
 
@@ -83,15 +86,13 @@ func isForbidden(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || errors.Is(err, nats.ErrPermissionViolation)
 }
 
-// isUnavailable reports whether the API server or the broker could not answer.
+// isUnavailable reports whether it is the API server or the broker that did not do
+// what it was asked to.
 func isUnavailable(err error) bool {
 	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		code := status.Status().Code
-		return code == 429 || code >= 500 || apierrors.IsResourceExpired(err) || apierrors.IsTimeout(err)
-	}
+	var broker jetstream.JetStreamError
 	var network net.Error
-	if errors.As(err, &network) {
+	if errors.As(err, &status) || errors.As(err, &broker) || errors.As(err, &network) {
 		return true
 	}
 	return slices.ContainsFunc([]error{

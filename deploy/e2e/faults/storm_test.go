@@ -1,0 +1,213 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+const (
+	// leastFaults is how many faults a storm has at least.
+	leastFaults = 200
+	// stormDatabases is how many databases are expanded meanwhile.
+	stormDatabases = 30
+	// longestCalm is the longest pause between two faults, longestFreeze how long
+	// a process is frozen at most: longer than the broker waits for it.
+	longestCalm   = 200 * time.Millisecond
+	longestFreeze = 3 * time.Second
+)
+
+// A storm: while 30 databases grow again and again, processes are killed, frozen
+// and started anew, the broker is, and everything is delivered again, as a seed
+// says. SEED replays one, DURATION lets it last longer (`make chaos`).
+func TestStorm(t *testing.T) {
+	t.Parallel()
+	seed, lasts := stormOptions(t)
+	t.Logf("storm: SEED=%d replays it", seed)
+	var replicas []string
+	for _, service := range stack.Relay {
+		replicas = append(replicas, service, service+".2")
+	}
+	l := newLane(t, stack.Options{
+		AckWait: time.Second, MaxDeliver: 100_000, Processes: replicas,
+		Args: map[string][]string{"watcher": {"--redrive-after=5s"}},
+	})
+	var databases []*kubedb.Singlestore
+	for i := range stormDatabases {
+		databases = append(databases, standalone(fmt.Sprintf("sdb-%d", i)))
+	}
+	l.createDatabases(databases...)
+
+	storm := &storm{lane: l, random: rand.New(rand.NewPCG(seed, 0)), replicas: replicas, faults: map[string]int{}}
+	over := make(chan struct{})
+	var growing sync.WaitGroup
+	failures := make(chan string, stormDatabases)
+	for _, db := range databases {
+		growing.Go(func() { failures <- l.growUntil(over, db.Name) })
+	}
+	began := time.Now()
+	for storm.count < leastFaults || time.Since(began) < lasts {
+		if err := storm.strike(); err != nil {
+			t.Errorf("SEED=%d, fault %d: %v", seed, storm.count, err)
+			break
+		}
+	}
+	storm.thaws.Wait()
+	close(over)
+	growing.Wait()
+	t.Logf("storm: SEED=%d, %d faults in %s: %v", seed, storm.count, time.Since(began).Round(time.Second), storm.faults)
+	for range databases {
+		if failure := <-failures; failure != "" {
+			t.Errorf("SEED=%d: %s", seed, failure)
+		}
+	}
+	l.settled()
+	requests := 0
+	for uid, facts := range l.chains() {
+		require.Equal(t, []events.Fact{events.Requested, events.Paused, events.Expanded, events.Updated, events.Resumed}, facts, uid)
+		requests++
+	}
+	t.Logf("storm: %d requests", requests)
+	require.GreaterOrEqual(t, requests, stormDatabases)
+}
+
+// stormOptions are what the environment asks for.
+func stormOptions(t *testing.T) (seed uint64, lasts time.Duration) {
+	seed = rand.Uint64()
+	var err error
+	if value := os.Getenv("SEED"); value != "" {
+		seed, err = strconv.ParseUint(value, 10, 64)
+		require.NoError(t, err, "SEED")
+	}
+	if value := os.Getenv("DURATION"); value != "" {
+		lasts, err = time.ParseDuration(value)
+		require.NoError(t, err, "DURATION")
+	}
+	return seed, lasts
+}
+
+// growUntil grows the database again and again until the storm is over, at least
+// once. It returns what went wrong.
+func (l *lane) growUntil(over <-chan struct{}, database string) string {
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("%s-grow-%d", database, n)
+		if failure := l.grow(name, database, 1+n); failure != "" {
+			return failure
+		}
+		select {
+		case <-over:
+			return ""
+		default:
+		}
+	}
+}
+
+func (l *lane) grow(name, database string, size int) string {
+	_, err := l.client.SinglestoreOpsRequests(l.namespace).Create(l.ctx, expansion(name, database, size, 0, 0), metav1.CreateOptions{})
+	if err != nil {
+		return err.Error()
+	}
+	request, err := look(l, l.requests, name, func(r *kubedb.SinglestoreOpsRequest) bool {
+		return r != nil && r.Status.Phase.Terminal() && len(r.Finalizers) == 0
+	})
+	switch {
+	case err != nil:
+		return err.Error()
+	case request.Status.Phase != kubedb.OpsSuccessful:
+		return fmt.Sprintf("request %s is %s: %+v", name, request.Status.Phase, request.Status.Conditions)
+	default:
+		return ""
+	}
+}
+
+// storm is what happens to the services, one fault after the other.
+type storm struct {
+	*lane
+
+	random   *rand.Rand
+	replicas []string
+	count    int
+	faults   map[string]int
+	thaws    sync.WaitGroup
+}
+
+// strike does the next fault, after a pause. The seed says which, and to whom.
+func (s *storm) strike() error {
+	calm := time.Duration(s.random.Int64N(int64(longestCalm)))
+	kind, victim := s.random.IntN(100), s.replicas[s.random.IntN(len(s.replicas))]
+	freeze := time.Duration(s.random.Int64N(int64(longestFreeze)))
+	consumer := []events.Consumer{events.WatcherConsumer, events.PauserConsumer, events.ExpanderConsumer, events.UpdaterConsumer}[s.random.IntN(4)]
+	select {
+	case <-time.After(calm):
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
+	s.count++
+	switch {
+	case kind < 40:
+		return s.did("kill", s.restart(victim, s.stack.KillService))
+	case kind < 75:
+		return s.did("freeze", s.freeze(victim, freeze))
+	case kind < 90:
+		return s.did("restart", s.restart(victim, s.stack.StopService))
+	case kind < 97:
+		return s.did("redelivery", s.redeliver(consumer))
+	default:
+		return s.did("broker restart", s.stack.RestartBroker())
+	}
+}
+
+func (s *storm) did(what string, err error) error {
+	s.faults[what]++
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func (s *storm) restart(victim string, end func(string) error) error {
+	if err := end(victim); err != nil {
+		return err
+	}
+	return s.stack.StartService(victim)
+}
+
+// freeze stops a process, and has it go on after a while, unless it is another
+// one by then.
+func (s *storm) freeze(victim string, lasts time.Duration) error {
+	if err := s.stack.Signal(victim, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	s.thaws.Go(func() {
+		time.Sleep(lasts)
+		_ = s.stack.Signal(victim, syscall.SIGCONT) // it may have been replaced, and runs
+	})
+	return nil
+}
+
+// redeliver has the broker deliver everything again.
+func (s *storm) redeliver(consumer events.Consumer) error {
+	conn, err := s.stack.Connect(s.ctx, "storm")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(s.ctx) }() // everything was answered
+	_, err = conn.JetStream().ResetConsumerToSequence(s.ctx, consumer.Stream, consumer.Name, 1)
+	return err
+}

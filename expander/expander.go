@@ -42,6 +42,10 @@ const (
 	ReasonOfflineOnly = "OfflineOnly"
 	// ReasonNotGrown says that volumes had not grown by the step's deadline.
 	ReasonNotGrown = "DeadlineExceeded"
+	// ReasonClaimTerminating says that a claim was deleted while it should grow,
+	// ReasonClaimLost that it has lost its volume.
+	ReasonClaimTerminating = "ClaimTerminating"
+	ReasonClaimLost        = "ClaimLost"
 )
 
 // Expander is the step of this service.
@@ -161,17 +165,34 @@ func (x *Expander) explain(ctx context.Context, op events.Operation, err error) 
 	return bus.Permanent(explained)
 }
 
-// describe lists every volume with its size, its goal and what it waits for.
+// told is how many volumes a failure lists: it stands in the request's status,
+// which must stay small.
+const told = 20
+
+// describe lists the volumes with their size, their goal and what they wait for,
+// those first that are too small.
 func (x *Expander) describe(op events.Operation) string {
-	var lines []string
+	var small, grown []string
 	for _, component := range op.Components {
 		for _, volume := range component.Volumes {
 			line := fmt.Sprintf("%s %s of %s", volume.Claim, volume.Capacity, component.To)
-			if claim := x.claims.get(op.Database.Namespace, volume.Claim); claim != nil {
-				line += " (" + stageOf(claim, resource.MustParse(component.To)).String() + ")"
+			claim := x.claims.get(op.Database.Namespace, volume.Claim)
+			if claim == nil {
+				small = append(small, line)
+				continue
 			}
-			lines = append(lines, line)
+			stage := stageOf(claim, resource.MustParse(component.To))
+			line += " (" + stage.String() + ")"
+			if stage.name == events.StateGrown {
+				grown = append(grown, line)
+			} else {
+				small = append(small, line)
+			}
 		}
+	}
+	lines := append(small, grown...)
+	if more := len(lines) - told; more > 0 {
+		lines = append(lines[:told], fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(lines, ", ")
 }

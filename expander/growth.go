@@ -6,6 +6,7 @@ package expander
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -81,44 +82,72 @@ func (g *growth) wait(ctx context.Context) error {
 	}
 }
 
-// look brings each claim one stage on. done says that all have the size.
+// look brings each claim one stage on. done says that all have the size. What was
+// begun for one claim has ended when it returns, also with an error about another:
+// nothing is written once a failure is told.
 func (g *growth) look(ctx context.Context) (done bool, err error) {
 	done = true
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(side)
 	for _, name := range g.names {
-		claim := g.claims.get(g.namespace, name)
-		if claim == nil {
-			exists, err := g.exists(ctx, name)
-			if err != nil {
-				return false, err
-			}
-			// A claim that was never made, or was deleted, has nothing to grow: a
-			// new one is made from the template.
-			done = done && !exists
-			continue
-		}
-		stage := stageOf(claim, g.size)
-		g.tell(ctx, claim, stage)
-		switch stage.name {
-		case events.StateGrown:
-			g.leave(name)
-			continue
-		case stageInfeasibleController, stageInfeasibleNode:
-			return false, g.infeasible(claim, stage)
-		}
-		if err := g.offlineOnly(claim); err != nil {
-			return false, err
-		}
-		done = false
-		if !g.hasTurn(claim) {
-			continue
-		}
-		if act := g.action(claim, stage); act != nil {
-			group.Go(func() error { return act(ctx, claim) })
+		grown, stepErr := g.step(ctx, group, name)
+		done = done && grown
+		if stepErr != nil {
+			err = stepErr
+			break
 		}
 	}
-	return done, group.Wait()
+	if waitErr := group.Wait(); err == nil {
+		err = waitErr
+	}
+	return done && err == nil, err
+}
+
+// step looks at one claim, and begins in the group what it needs.
+func (g *growth) step(ctx context.Context, group *errgroup.Group, name string) (grown bool, _ error) {
+	claim := g.claims.get(g.namespace, name)
+	if claim == nil {
+		// A claim that was never made, or was deleted, has nothing to grow: a new
+		// one is made from the template.
+		exists, err := g.exists(ctx, name)
+		return err == nil && !exists, err
+	}
+	stage := stageOf(claim, g.size)
+	g.tell(ctx, claim, stage)
+	switch stage.name {
+	case events.StateGrown:
+		g.leave(name)
+		return true, nil
+	case stageInfeasibleController, stageInfeasibleNode:
+		return false, g.infeasible(claim, stage)
+	}
+	if err := errors.Join(g.lost(claim), g.offlineOnly(claim)); err != nil {
+		return false, err
+	}
+	if !g.hasTurn(claim) {
+		return false, nil
+	}
+	if act := g.action(claim, stage); act != nil {
+		group.Go(func() error { return act(ctx, claim) })
+	}
+	return false, nil
+}
+
+// lost fails for a claim that will never grow: its volume is gone, or it is being
+// deleted.
+func (g *growth) lost(claim *corev1.PersistentVolumeClaim) error {
+	failure := events.Failure{Step: "expand", Object: "PersistentVolumeClaim " + g.namespace + "/" + claim.Name}
+	switch {
+	case claim.DeletionTimestamp != nil:
+		failure.Reason = ReasonClaimTerminating
+		failure.Message = "the claim is being deleted, it will not grow; ask again when a new one is there"
+	case claim.Status.Phase == corev1.ClaimLost:
+		failure.Reason = ReasonClaimLost
+		failure.Message = "the claim has lost its volume: kubectl describe says which"
+	default:
+		return nil
+	}
+	return bus.Permanent(failure)
 }
 
 // hasTurn reports whether the claim may grow now. One that has been asked to grow

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -80,7 +81,7 @@ func growingClaim(name string) *corev1.PersistentVolumeClaim {
 			Name: name, Namespace: "demo", ResourceVersion: "1",
 			Labels:        map[string]string{"app.kubernetes.io/instance": "db", "app.kubernetes.io/name": "singlestores.kubedb.com"},
 			Annotations:   map[string]string{"pv.kubernetes.io/bind-completed": "yes", "volume.kubernetes.io/storage-provisioner": "csi.example.com"},
-			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m", FieldsV1: &metav1.FieldsV1{Raw: make([]byte, 4<<10)}}},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m", FieldsV1: metav1.NewFieldsV1(strings.Repeat("x", 4<<10))}},
 		},
 		Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: &class, VolumeName: "pvc-" + name, Resources: corev1.VolumeResourceRequirements{Requests: quantity("11Gi")}},
 		Status: corev1.PersistentVolumeClaimStatus{

@@ -47,10 +47,29 @@ func stageOf(claim *corev1.PersistentVolumeClaim, size resource.Quantity) stage 
 		return stage{name: events.StateRequested, message: fmt.Sprintf("the claim is %s", claim.Status.Phase)}
 	}
 	status, ours := claim.Status.AllocatedResourceStatuses[corev1.ResourceStorage], claim.Status.AllocatedResources.Storage().Cmp(size) >= 0
-	if status == "" || !ours {
+	switch {
+	case status == "" && waitsForNode(claim, size):
+		// Before Kubernetes 1.34, or behind a resizer of before KEP-1790, conditions
+		// are all there is.
+		return stage{name: stageNodePending, message: message(claim)}
+	case status == "" || !ours:
 		return stage{name: events.StateRequested, message: message(claim)}
 	}
 	return stage{name: string(status), message: message(claim)}
+}
+
+// waitsForNode reports whether a claim that was asked for the size waits for its
+// file system to grow, by its condition. That it is Resizing, too, changes nothing.
+func waitsForNode(claim *corev1.PersistentVolumeClaim, size resource.Quantity) bool {
+	if claim.Spec.Resources.Requests.Storage().Cmp(size) < 0 {
+		return false
+	}
+	for _, condition := range claim.Status.Conditions {
+		if condition.Type == corev1.PersistentVolumeClaimFileSystemResizePending && condition.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return false
 }
 
 // message is what the claim's conditions say: the error first, if there is one,

@@ -37,6 +37,10 @@ func TestStageOf(t *testing.T) {
 			s.Conditions = append(s.Conditions, corev1.PersistentVolumeClaimCondition{Type: kind, Status: corev1.ConditionTrue, Message: message})
 		}
 	}
+	asked := func(c *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
+		c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: size}
+		return c
+	}
 	cases := []struct {
 		name  string
 		claim *corev1.PersistentVolumeClaim
@@ -54,6 +58,11 @@ func TestStageOf(t *testing.T) {
 			claim("10Gi", allocated("11Gi", corev1.PersistentVolumeClaimControllerResizeInfeasible),
 				says(corev1.PersistentVolumeClaimResizing, "resizing"), says(corev1.PersistentVolumeClaimControllerResizeError, "no room")),
 			stage{stageInfeasibleController, "no room"},
+		},
+		{
+			"the node's turn, told by conditions alone", // F23, and clusters before KEP-1790
+			asked(claim("10Gi", says(corev1.PersistentVolumeClaimResizing, "resizing"), says(corev1.PersistentVolumeClaimFileSystemResizePending, "waiting for a pod"))),
+			stage{stageNodePending, "resizing"},
 		},
 		{
 			"an earlier growth to less was infeasible",

@@ -100,13 +100,13 @@ func (c *config) parse(sizes, shapeName, mode, args string) error {
 
 // run measures each size on a cluster of its own.
 func (c *config) run(ctx context.Context) error {
-	if err := os.MkdirAll(c.out, 0o755); err != nil {
+	if err := os.MkdirAll(c.out, 0o750); err != nil {
 		return err
 	}
 	for _, n := range c.sizes {
 		result, err := c.measure(ctx, n)
 		if err != nil {
-			return fmt.Errorf("N=%d: %w", n, err)
+			return fmt.Errorf("%d databases: %w", n, err)
 		}
 		fmt.Print(result.table())
 		base := filepath.Join(c.out, fmt.Sprintf("%s-n%d-%s-x%d-%s", time.Now().Format("20060102-150405"), n, c.shape.name, c.replicas, c.nats))

@@ -112,10 +112,10 @@ func (r *result) write(base string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(base+".json", append(data, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(base+".json", append(data, '\n'), 0o600); err != nil {
 		return err
 	}
-	return os.WriteFile(base+".svg", []byte(r.plot()), 0o644)
+	return os.WriteFile(base+".svg", []byte(r.plot()), 0o600)
 }
 
 // table is the result for people.

@@ -299,3 +299,16 @@ func (b *bundle) fault(claim string, fault cluster.Fault) {
 	b.Helper()
 	require.NoError(b, b.stack.Cluster.SetFault(b.ctx, cluster.ClaimVolume(b.namespace, claim), fault))
 }
+
+// A claim that is deleted under way fails the request at once, and is left alone.
+func TestF31_ClaimIsBeingDeleted(t *testing.T) {
+	b := setup(t)
+	b.growing("grow", "sdb")
+	b.checker.Excuse("data-sdb-leaf-1")
+	// Its pod keeps it from going.
+	require.NoError(t, b.core.CoreV1().PersistentVolumeClaims(b.namespace).Delete(b.ctx, "data-sdb-leaf-1", metav1.DeleteOptions{}))
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
+	require.Contains(t, failureOf(request), "data-sdb-leaf-1: ClaimTerminating: ")
+	b.resumed("sdb")
+}

@@ -126,6 +126,7 @@ func TestOnlineSeveralClaimTemplates(t *testing.T) {
 		},
 	}
 	set.Spec.Template.Spec.Containers = []corev1.Container{{Name: kubedb.ContainerSinglestore, Image: "singlestore"}}
+	b.checker.ExcuseTemplate(set.Name)
 	_, err := b.client.PetSets(b.namespace).Create(b.ctx, set, metav1.CreateOptions{})
 	require.NoError(t, err)
 	b.createDatabase(db)

@@ -60,7 +60,7 @@ type Checker struct {
 	paused   map[string]string                        // database -> uid of the request that holds it
 	deleted  map[string]map[types.UID]string          // pod -> uids that were deleted -> their database
 	offline  map[types.UID]string                     // Offline requests -> their database
-	excused  map[string]bool                          // pods that the test itself deletes
+	excused  map[string]bool                          // pods and claims that the test itself deletes, workloads that it makes
 	dropped  map[string]bool                          // databases that the test itself deletes
 	requests map[string]*kubedb.SinglestoreOpsRequest // terminal requests by uid
 }
@@ -152,11 +152,18 @@ func (c *Checker) pods() cache.ResourceEventHandlerFuncs {
 	}
 }
 
-// Excuse tells that the test itself deletes the pods of that name.
-func (c *Checker) Excuse(pod string) {
+// Excuse tells that the test itself deletes the pods, or the claim, of that name.
+func (c *Checker) Excuse(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.excused[pod] = true
+	c.excused[name] = true
+}
+
+// isExcused reports whether the test itself deletes what has the name.
+func (c *Checker) isExcused(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.excused[name]
 }
 
 // ExcuseDatabase tells that the test itself is about to delete the database of
@@ -173,6 +180,10 @@ func (c *Checker) isDropped(database string) bool {
 	defer c.mu.Unlock()
 	return c.dropped[database]
 }
+
+// ExcuseTemplate says that the test makes the workload itself, whose pod template
+// the provisioner will make its own.
+func (c *Checker) ExcuseTemplate(workload string) { c.Excuse(workload) }
 
 // checkRestarts holds I1.
 func (c *Checker) checkRestarts() []string {
@@ -197,7 +208,7 @@ func (c *Checker) claims() cache.ResourceEventHandlerFuncs {
 	return cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(before, after any) {
 			was, is := before.(*corev1.PersistentVolumeClaim), after.(*corev1.PersistentVolumeClaim)
-			if was.DeletionTimestamp == nil && is.DeletionTimestamp != nil {
+			if was.DeletionTimestamp == nil && is.DeletionTimestamp != nil && !c.isExcused(is.Name) {
 				c.violate("I3: claim %s was deleted", is.Name)
 			}
 			if request := is.Spec.Resources.Requests.Storage(); request.Cmp(*was.Spec.Resources.Requests.Storage()) < 0 {
@@ -216,7 +227,10 @@ func (c *Checker) workloads() cache.ResourceEventHandlerFuncs {
 	return cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(before, after any) {
 			was, is := before.(*kubedb.PetSet), after.(*kubedb.PetSet)
-			if !equality.Semantic.DeepEqual(was.Spec.Template, is.Spec.Template) {
+			c.mu.Lock()
+			excused := c.excused[is.Name]
+			c.mu.Unlock()
+			if !excused && !equality.Semantic.DeepEqual(was.Spec.Template, is.Spec.Template) {
 				c.violate("I2: the pod template of PetSet %s was changed", is.Name)
 			}
 		},

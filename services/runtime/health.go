@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // it also adds to a default server that nobody runs
+	"net/http/pprof"
 	"sort"
 	"strings"
 	"sync"

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -53,6 +54,8 @@ type Config struct {
 	LeaveOtherTypes bool
 	// Workers is how many requests are looked at side by side.
 	Workers int
+	// Registerer gets the metrics of requests and pauses. It may be nil.
+	Registerer prometheus.Registerer
 }
 
 // Watcher is this service: a controller of requests, and a step that consumes
@@ -102,6 +105,11 @@ func New(config Config) (*Watcher, error) {
 	// for.
 	if err := w.loop.Watch(w.databases, w.waiting); err != nil {
 		return nil, err
+	}
+	if config.Registerer != nil {
+		if err := config.Registerer.Register(&census{Watcher: w}); err != nil {
+			return nil, fmt.Errorf("register the metrics of requests: %w", err)
+		}
 	}
 	return w, nil
 }

@@ -73,11 +73,13 @@ func givenUp(ctx context.Context, r *Runner, msg jetstream.Msg) (events.Event, *
 	switch {
 	case errors.Is(err, events.ErrMalformed), errors.Is(err, jetstream.ErrMsgNotFound):
 		log.Error().Err(err).Msg("the broker gave up on a message that is no event")
+		r.metrics.gaveUp(g.Consumer)
 		return events.Event{}, nil, nil
 	case err != nil:
 		return events.Event{}, nil, err
 	}
 	log.Error().Str("request", g.Event.ChainKey().String()).Str("fact", string(g.Event.Fact)).Str("reason", g.Reason).Msg("the broker gave up on an event")
+	r.metrics.gaveUp(g.Consumer)
 	if !slices.Contains(steps, g.Consumer) || !g.Event.Fact.Precedes(events.Failed) {
 		return g.Event, nil, nil
 	}

@@ -5,11 +5,14 @@ package bus_test
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/opsrelay/opsrelay/events"
@@ -34,8 +37,15 @@ func TestARequestWhoseWorkersDieIsFailed(t *testing.T) {
 	_, err = c.Next(jetstream.FetchMaxWait(300 * time.Millisecond))
 	require.ErrorIs(t, err, nats.ErrTimeout)
 
-	run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.DeadLetterConsumer, Source: "watcher"}))
+	registry := prometheus.NewRegistry()
+	run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.DeadLetterConsumer, Source: "watcher", Registerer: registry}))
+	require.Subset(t, slices.Collect(maps.Keys(counters(t, registry, "opsrelay_dead_letters_total"))), []string{"pauser", "expander", "updater", "watcher", "other"},
+		"the increase of a series that begins at one is seen by nobody")
 	failed := b.becomes(t, first, events.Failed)
+	require.GreaterOrEqual(t, counters(t, registry, "opsrelay_dead_letters_total")["pauser"], 1.0)
+	require.Eventually(t, func() bool {
+		return counters(t, registry, "opsrelay_consumer_ready")["deadletter"] == 1
+	}, patience, tick)
 	require.Equal(t, "watcher", failed.Source)
 	require.Equal(t, events.Failure{Step: "pause", Object: "Singlestore demo/db", Reason: "GivenUp",
 		Message: `"requested" was delivered to the pauser 2 times and never answered: its workers died or were stopped each time; see their log`,

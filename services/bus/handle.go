@@ -37,7 +37,9 @@ func (r *Runner) handle(ctx context.Context, f *flight) {
 	msg := f.message()
 	log := zerolog.Ctx(ctx).With()
 	if meta, err := msg.Metadata(); err == nil {
-		r.metrics.age.WithLabelValues(name).Observe(began.Sub(meta.Timestamp).Seconds())
+		if meta.NumDelivered == 1 { // one that is handed over is old and did not wait
+			r.metrics.age.WithLabelValues(name).Observe(began.Sub(meta.Timestamp).Seconds())
+		}
 		log = log.Uint64("seq", meta.Sequence.Stream).Uint64("delivery", meta.NumDelivered)
 	}
 	o, logger := r.work(log.Logger().WithContext(ctx), f, msg)

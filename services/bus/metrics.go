@@ -5,8 +5,11 @@ package bus
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/opsrelay/opsrelay/events"
 )
 
 // The results of a publish, as a label.
@@ -16,6 +19,9 @@ const (
 	resultConflict  = "conflict"
 	resultError     = "error"
 )
+
+// otherConsumer stands for the consumers that are not the relay's, as a label.
+const otherConsumer = "other"
 
 // metrics are those of this package. Several connections and runners of one
 // process may share them; none has a label whose values grow with the requests.
@@ -27,6 +33,8 @@ type metrics struct {
 	inFlight  *prometheus.GaugeVec
 	age       *prometheus.HistogramVec
 	insisted  *prometheus.CounterVec
+	ready     *prometheus.GaugeVec
+	dead      *prometheus.CounterVec
 }
 
 // newMetrics registers the metrics, or takes those that are registered. A nil
@@ -56,14 +64,45 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}, []string{"consumer"})),
 		age: register(registerer, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "opsrelay_event_age_seconds",
-			Help:    "Time from when a message was stored until its handling began.",
+			Help:    "Time from when a message was stored until its handling began for the first time.",
 			Buckets: []float64{.001, .005, .025, .1, .5, 1, 5, 15, 60, 300, 1800},
 		}, []string{"consumer"})),
 		insisted: register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "opsrelay_steps_insisted_total",
 			Help: "Permanent failures of steps that have to succeed, which were tried again.",
 		}, []string{"consumer"})),
+		ready: register(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "opsrelay_consumer_ready",
+			Help: "Whether this process takes messages of the consumer.",
+		}, []string{"consumer"})),
+		dead: register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opsrelay_dead_letters_total",
+			Help: "Messages that the broker gave up on, by the consumer that did not get them done; other is none of the relay's.",
+		}, []string{"consumer"})),
 	}
+}
+
+// expect has the series of a consumer begin at zero: the increase of a series that
+// begins at one is seen by nobody.
+func (m *metrics) expect(consumer string) {
+	m.inFlight.WithLabelValues(consumer).Add(0)
+	m.insisted.WithLabelValues(consumer).Add(0)
+	if consumer != events.DeadLetterConsumer.Name {
+		return
+	}
+	for _, c := range events.Consumers() {
+		m.dead.WithLabelValues(c.Name).Add(0)
+	}
+	m.dead.WithLabelValues(otherConsumer).Add(0)
+}
+
+// gaveUp counts a message that the broker gave up on. A third party may name its
+// consumers as it likes, and as many as it likes.
+func (m *metrics) gaveUp(consumer string) {
+	if !slices.ContainsFunc(events.Consumers(), func(c events.Consumer) bool { return c.Name == consumer }) {
+		consumer = otherConsumer
+	}
+	m.dead.WithLabelValues(consumer).Inc()
 }
 
 func register[C prometheus.Collector](registerer prometheus.Registerer, collector C) C {

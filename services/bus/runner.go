@@ -63,10 +63,13 @@ func (b *Bus) NewRunner(cfg RunnerConfig) *Runner {
 	if cfg.Concurrency <= 0 {
 		cfg.Concurrency = defaultConcurrency
 	}
-	return &Runner{
+	r := &Runner{
 		cfg: cfg, bus: b, chain: b.Chain(cfg.Source), metrics: b.metricsIn(cfg.Registerer),
-		slots: make(chan struct{}, cfg.Concurrency), state: errNotStarted,
+		slots: make(chan struct{}, cfg.Concurrency),
 	}
+	r.metrics.expect(cfg.Consumer.Name)
+	r.setState(errNotStarted)
+	return r
 }
 
 // Ready returns nil when the runner can take messages, otherwise the reason in
@@ -274,4 +277,9 @@ func (r *Runner) setState(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state = err
+	ready := 0.0
+	if err == nil {
+		ready = 1
+	}
+	r.metrics.ready.WithLabelValues(r.cfg.Consumer.Name).Set(ready)
 }

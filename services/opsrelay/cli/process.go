@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -74,7 +72,7 @@ func serviceCommand(s service) *cobra.Command {
 				defer cancel()
 				_ = stopTracing(ending) // the last spans are not worth a failure
 			}()
-			env := environment{clients: clients, namespace: kube.Namespace, registry: newRegistry(), health: runtime.NewHealth()}
+			env := environment{clients: clients, namespace: kube.Namespace, registry: runtime.NewRegistry(), health: runtime.NewHealth()}
 			env.health.Profiling = profiles
 			if s.needsBus {
 				if env.bus, err = bus.Connect(ctx, nats); err != nil {
@@ -145,27 +143,4 @@ func untilClosed(ctx context.Context, b *bus.Bus) error {
 	case <-b.Closed():
 		return errors.New("the connection to NATS has ended for good")
 	}
-}
-
-// newRegistry returns a registry with the metrics of the process itself.
-func newRegistry() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name:        "opsrelay_build_info",
-			Help:        "Always 1; the labels say what runs.",
-			ConstLabels: prometheus.Labels{"version": runtime.Version(), "host": hostname()},
-		}, func() float64 { return 1 }),
-	)
-	return registry
-}
-
-func hostname() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return ""
-	}
-	return name
 }

@@ -58,7 +58,7 @@ request's phase and conditions, as KubeDB writes them.`,
 		},
 		run: func(ctx context.Context, env environment) error {
 			config.Client, config.Core, config.Namespace = env.clients.KubeDB, env.clients.Core, env.namespace
-			config.Chain = env.bus.Chain("watcher")
+			config.Chain, config.Registerer = env.bus.Chain("watcher"), env.registry
 			w, err := watcher.New(config)
 			if err != nil {
 				return err

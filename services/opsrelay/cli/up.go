@@ -89,7 +89,7 @@ func (u *up) run(cmd *cobra.Command) error {
 	}
 	logger.Info().Str("nats", broker.ClientURL()).Str("kubernetes", config.Host).Msg("starting")
 
-	registry, health := newRegistry(), runtime.NewHealth()
+	registry, health := runtime.NewRegistry(), runtime.NewHealth()
 	health.Profiling = u.profiling
 	group, groupCtx := errgroup.WithContext(ctx)
 	if u.httpAddress != "" {

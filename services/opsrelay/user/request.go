@@ -32,17 +32,11 @@ type Request struct {
 	Changed time.Time `json:"changed"`
 }
 
-// The steps before the first and after the last.
-const (
-	stepAdmit = "admit"
-	stepDone  = "done"
-)
-
 // view returns the request as people see it.
 func view(r *kubedb.SinglestoreOpsRequest) Request {
 	v := Request{
 		Namespace: r.Namespace, Name: r.Name, UID: string(r.UID), Database: r.Spec.DatabaseRef.Name,
-		Phase: string(r.Status.Phase), Step: step(r), Created: r.CreationTimestamp.Time, Changed: r.CreationTimestamp.Time,
+		Phase: string(r.Status.Phase), Step: string(kubedb.StepOf(r)), Created: r.CreationTimestamp.Time, Changed: r.CreationTimestamp.Time,
 	}
 	if expansion := r.Spec.VolumeExpansion; expansion != nil {
 		v.Mode, v.Sizes = string(expansion.Mode), map[string]string{}
@@ -64,24 +58,4 @@ func view(r *kubedb.SinglestoreOpsRequest) Request {
 		v.Failure = failed.Message
 	}
 	return v
-}
-
-// step reads from the conditions which step is under way.
-func step(r *kubedb.SinglestoreOpsRequest) string {
-	has := func(conditionType string) bool { return kubedb.IsConditionTrue(r.Status.Conditions, conditionType) }
-	failed := kubedb.IsConditionFalse(r.Status.Conditions, kubedb.ConditionVolumeExpansion)
-	switch {
-	case r.Status.Phase.Terminal():
-		return stepDone
-	case failed || r.DeletionTimestamp != nil || has(kubedb.ConditionUpdatePetSets):
-		return "resume"
-	case has(kubedb.ConditionUpdateNodePVCs), has(kubedb.ConditionUpdateAggregatorNodePVCs), has(kubedb.ConditionUpdateLeafNodePVCs):
-		return "update"
-	case has(kubedb.ConditionDatabasePauseSucceeded):
-		return "expand"
-	case has(kubedb.ConditionVolumeExpansion):
-		return "pause"
-	default:
-		return stepAdmit
-	}
 }

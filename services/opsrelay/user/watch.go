@@ -123,8 +123,8 @@ func draw(ctx context.Context, out io.Writer, s *scene, until bool) (failed bool
 		failed = false
 		s.mu.Lock()
 		for _, r := range s.requests {
-			underWay = underWay || r.Step != stepDone
-			failed = failed || r.Step == stepDone && r.Phase != string(kubedb.OpsSuccessful)
+			underWay = underWay || r.Step != string(kubedb.StepDone)
+			failed = failed || r.Step == string(kubedb.StepDone) && r.Phase != string(kubedb.OpsSuccessful)
 		}
 		s.mu.Unlock()
 		if until && !underWay {

@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,12 +38,20 @@ func run(m *testing.M) int {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	if shared, err = stack.Start(ctx, stack.Options{Directory: directory, Binary: binary, Attach: true}); err != nil {
+	if shared, err = stack.Start(ctx, stack.Options{Directory: directory, Binary: binary, Attach: true, AuditReads: true}); err != nil {
+		return fail(err)
+	}
+	if granted, err = installedRights(ctx, shared.Clients.Core); err != nil {
 		return fail(err)
 	}
 	code := m.Run()
-	if err := shared.Stop(); err != nil {
+	if err := errors.Join(shared.Stop(), asked.add("shared", shared)); err != nil {
 		return fail(err)
+	}
+	if code == 0 && wholeRun() {
+		if err := asked.compare(granted); err != nil {
+			return fail(err)
+		}
 	}
 	if code == 0 {
 		if err := goleak.Find(); err != nil {

@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -53,12 +54,12 @@ func setup(t *testing.T) *bundle {
 func setupOwn(t *testing.T, options stack.Options) *bundle {
 	t.Helper()
 	t.Parallel()
-	options.Directory, options.Binary = t.TempDir(), binary
+	options.Directory, options.Binary, options.AuditReads = t.TempDir(), binary, true
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	own, err := stack.Start(ctx, options)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, own.Stop()) })
+	t.Cleanup(func() { require.NoError(t, errors.Join(own.Stop(), asked.add(t.Name(), own))) })
 	return setupOn(t, own)
 }
 

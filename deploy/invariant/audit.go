@@ -5,6 +5,7 @@ package invariant
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -51,8 +52,10 @@ type auditEvent struct {
 	ImpersonatedUser *struct{ Username string } `json:"impersonatedUser"`
 	StageTimestamp   time.Time                  `json:"stageTimestamp"`
 	ObjectRef        struct {
-		Resource, Subresource, Namespace, Name string
+		APIGroup, Resource, Subresource, Namespace, Name string
 	} `json:"objectRef"`
+	RequestURI     string
+	Annotations    map[string]string
 	ResponseStatus struct{ Code int } `json:"responseStatus"`
 	RequestObject  json.RawMessage    `json:"requestObject"`
 }
@@ -60,48 +63,67 @@ type auditEvent struct {
 // ReadAuditLog returns the writes of Opsrelay's services that the API server
 // carried out, in their order.
 func ReadAuditLog(path string) ([]Write, error) {
+	var writes []Write
+	err := eachOfServices(path, func(service string, event auditEvent) {
+		if slices.Contains(writeVerbs, event.Verb) && event.ResponseStatus.Code < 300 {
+			writes = append(writes, event.write(service))
+		}
+	})
+	return writes, err
+}
+
+// writeVerbs are those that change something; the log may have others.
+var writeVerbs = []string{"create", "update", "patch", "delete", "deletecollection"}
+
+// eachOfServices calls do with each line of the log that is about a request of a
+// service.
+func eachOfServices(path string, do func(service string, event auditEvent)) error {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the audit log: %w", err)
+		return fmt.Errorf("read the audit log: %w", err)
 	}
 	defer func() { _ = file.Close() }() // it was only read
-	var writes []Write
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
+		if !bytes.Contains(lines.Bytes(), []byte(serviceAccountPrefix)) {
+			continue // most lines are of others, and parsing takes long
+		}
 		var event auditEvent
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			continue // the last line may be half written
 		}
-		if write, ok := event.write(); ok {
-			writes = append(writes, write)
+		if service, ours := strings.CutPrefix(event.user(), serviceAccountPrefix); ours {
+			do(service, event)
 		}
 	}
-	return writes, lines.Err()
+	return lines.Err()
 }
 
-func (e auditEvent) write() (Write, bool) {
-	user := e.User.Username
+func (e auditEvent) user() string {
 	if e.ImpersonatedUser != nil {
-		user = e.ImpersonatedUser.Username
+		return e.ImpersonatedUser.Username
 	}
-	service, ours := strings.CutPrefix(user, serviceAccountPrefix)
-	if !ours || e.ResponseStatus.Code >= 300 {
-		return Write{}, false
+	return e.User.Username
+}
+
+func (e auditEvent) resource() string {
+	if e.ObjectRef.Subresource == "" {
+		return e.ObjectRef.Resource
 	}
-	resource := e.ObjectRef.Resource
-	if e.ObjectRef.Subresource != "" {
-		resource += "/" + e.ObjectRef.Subresource
-	}
+	return e.ObjectRef.Resource + "/" + e.ObjectRef.Subresource
+}
+
+func (e auditEvent) write(service string) Write {
 	write := Write{
-		Time: e.StageTimestamp, Service: service, Verb: e.Verb, Resource: resource,
+		Time: e.StageTimestamp, Service: service, Verb: e.Verb, Resource: e.resource(),
 		Namespace: e.ObjectRef.Namespace, Name: e.ObjectRef.Name,
 		Body: string(e.RequestObject),
 	}
 	if e.Verb == "patch" {
 		write.Fields = patchedFields(e.RequestObject)
 	}
-	return write, true
+	return write
 }
 
 // patchedFields lists the paths that a merge patch or a JSON patch names.

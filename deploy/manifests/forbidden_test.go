@@ -31,8 +31,9 @@ var resources = []string{
 	"/persistentvolumeclaims", "/persistentvolumeclaims/status", "/persistentvolumes",
 	"/pods", "/pods/status", "/pods/exec", "/pods/eviction", "/pods/ephemeralcontainers",
 	"/secrets", "/configmaps", "/services", "/serviceaccounts", "/serviceaccounts/token", "/namespaces", "/nodes",
-	"apps/statefulsets", "apps/deployments", "batch/jobs",
-	"storage.k8s.io/storageclasses", "storage.k8s.io/volumeattachments", "policy/poddisruptionbudgets", "/events", "events.k8s.io/events",
+	"apps/statefulsets", "apps/deployments", "batch/jobs", "/resourcequotas", "/limitranges",
+	"storage.k8s.io/storageclasses", "storage.k8s.io/volumeattachments", "storage.k8s.io/csistoragecapacities",
+	"policy/poddisruptionbudgets", "/events", "events.k8s.io/events", "coordination.k8s.io/leases",
 	"rbac.authorization.k8s.io/clusterroles", "rbac.authorization.k8s.io/clusterrolebindings",
 	"apiextensions.k8s.io/customresourcedefinitions",
 }

@@ -1,0 +1,127 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/opsrelay/opsrelay/deploy/invariant"
+	"github.com/opsrelay/opsrelay/deploy/stack"
+)
+
+// rightsEnv says that the rights are compared even if only some tests ran, which
+// leaves many unused.
+const rightsEnv = "OPSRELAY_E2E_RIGHTS"
+
+// granted are all rights that the manifests give to services.
+var granted []invariant.Right
+
+// takesRights says which tests take rights away, and from which service: there
+// it is to be refused.
+var takesRights = map[string]string{
+	"TestF42_TheWatcherLacksRights": "watcher",
+}
+
+// asked is what services asked of the API servers of all tests.
+var asked requests
+
+type requests struct {
+	mu      sync.Mutex
+	allowed map[invariant.Right]bool
+	refused []string
+}
+
+// add takes up what the services of a stack asked. The stack must have ended, for
+// a watch is logged at its end.
+func (r *requests) add(test string, s *stack.Stack) error {
+	read, err := invariant.ReadRequests(s.Cluster.AuditLog)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.allowed == nil {
+		r.allowed = map[invariant.Right]bool{}
+	}
+	for right := range read.Allowed {
+		r.allowed[right] = true
+	}
+	for right, example := range read.Refused {
+		if slices.Contains(stack.Relay, right.Service) || slices.Contains(stack.KubeDB, right.Service) {
+			if takesRights[test] != right.Service {
+				r.refused = append(r.refused, fmt.Sprintf("%s was refused in %s: %s", right, test, example))
+			}
+		}
+	}
+	return nil
+}
+
+// compare says which rights no test used, and which ones services lacked.
+func (r *requests) compare(granted []invariant.Right) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	failures := slices.Clone(r.refused)
+	for _, right := range granted {
+		if !r.allowed[right] && !implicit(right) {
+			failures = append(failures, fmt.Sprintf("%s is granted by ClusterRole opsrelay-%s, and no test used it: remove it from the manifest, or test what needs it", right, right.Service))
+		}
+	}
+	if len(failures) == 0 {
+		fmt.Printf("e2e: each of the %d rights that the roles grant was used, and none was missing\n", len(granted))
+		return nil
+	}
+	slices.Sort(failures)
+	return errors.New("rights of the services:\n  " + strings.Join(failures, "\n  "))
+}
+
+// implicit tells whether a right is used by no request: clusters with the
+// admission plugin OwnerReferencesPermissionEnforcement ask for it when an object
+// is made whose owner it blocks.
+func implicit(right invariant.Right) bool {
+	return right.Verb == "update" && strings.HasSuffix(right.Resource, "/finalizers")
+}
+
+// installedRights lists what the services' roles grant.
+func installedRights(ctx context.Context, core kubernetes.Interface) ([]invariant.Right, error) {
+	var rights []invariant.Right
+	for _, service := range slices.Concat(stack.Relay, stack.KubeDB) {
+		role, err := core.RbacV1().ClusterRoles().Get(ctx, "opsrelay-"+service, metav1.GetOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("read the rights of the %s: %w", service, err)
+		}
+		for _, rule := range role.Rules {
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					for _, verb := range rule.Verbs {
+						rights = append(rights, invariant.Right{Service: service, Verb: verb, Group: group, Resource: resource})
+					}
+				}
+			}
+		}
+	}
+	return rights, nil
+}
+
+// wholeRun tells whether all tests of the package ran.
+func wholeRun() bool {
+	if os.Getenv(rightsEnv) != "" {
+		return true
+	}
+	for _, name := range []string{"test.run", "test.skip", "test.list", "test.bench", "test.fuzz"} {
+		if flag.Lookup(name).Value.String() != "" {
+			return false
+		}
+	}
+	return true
+}

@@ -186,6 +186,8 @@ func TestTheTableNamesEveryConsumerAndFact(t *testing.T) {
 	var all []string
 	for _, user := range natsauth.Users() {
 		all = append(all, user.Rights.Publish...)
+		require.Contains(t, publishable, user.Name, "nothing is tried with this user")
+		require.Contains(t, subscribable, user.Name, "nothing is tried with this user")
 	}
 	for _, consumer := range events.Consumers() {
 		require.True(t, slices.Contains(all, "$JS.API.CONSUMER.MSG.NEXT."+consumer.Stream+"."+consumer.Name), consumer.Name)

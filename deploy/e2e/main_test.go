@@ -6,6 +6,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,7 +28,14 @@ var binary string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
+// sideBySide is how many tests run at once: most of them wait.
+const sideBySide = "8"
+
 func run(m *testing.M) int {
+	flag.Parse()
+	if err := flag.Set("test.parallel", sideBySide); err != nil {
+		return fail(err)
+	}
 	directory, err := os.MkdirTemp("", "opsrelay-e2e-")
 	if err != nil {
 		return fail(err)

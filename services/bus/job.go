@@ -96,7 +96,7 @@ func (j *job) try() (events.Event, error) {
 		return events.Event{}, err
 	}
 	if !j.event.Fact.Precedes(next.Fact) || next.ChainKey() != j.event.ChainKey() {
-		return events.Event{}, fmt.Errorf("the step answers %s with %s, which must not follow it", j.event.ID(), next.ID())
+		return events.Event{}, fmt.Errorf("%w: it answers %s with %s, which must not follow it", errDefect, j.event.ID(), next.ID())
 	}
 	return next, nil
 }
@@ -182,7 +182,7 @@ func (j *job) call(ctx context.Context) (next events.Event, err error) {
 func (j *job) recover(err *error) {
 	if problem := recover(); problem != nil {
 		j.log().Error().Bytes("stack", debug.Stack()).Interface("panic", problem).Msg("step panicked")
-		*err = fmt.Errorf("the step panicked: %v", problem)
+		*err = fmt.Errorf("%w: it panicked: %v", errDefect, problem)
 	}
 }
 

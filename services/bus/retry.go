@@ -4,18 +4,13 @@
 package bus
 
 import (
-	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	watchtools "k8s.io/client-go/tools/watch"
 )
 
 // retry is what becomes of one class of errors.
@@ -37,12 +32,16 @@ var retries = []retry{
 	{"conflict", apierrors.IsConflict, delays(10*time.Millisecond, 50*time.Millisecond, 250*time.Millisecond, time.Second), false},
 	// A right that is missing may be granted; a quota may be raised.
 	{"forbidden", isForbidden, delays(time.Second, 2*time.Second, 5*time.Second, 10*time.Second), false},
-	// Kubernetes or the broker is away, or has too much to do; or it says no to what
-	// may be possible once something else is there.
-	{"unavailable", isUnavailable, retryDelays, false},
-	// The step itself is at a loss.
-	{"failed", func(error) bool { return true }, retryDelays, true},
+	// The step itself is at a loss: it panicked, or answered what it must not.
+	{"failed", func(err error) bool { return errors.Is(err, errDefect) }, retryDelays, true},
+	// Kubernetes or the broker is away, has too much to do, or says no to what may be
+	// possible once something else is there. There are too many ways to say so to
+	// list them all, and a request that fails for one would fail in vain.
+	{"unavailable", func(error) bool { return true }, retryDelays, false},
 }
+
+// errDefect is in the errors that are the step's own.
+var errDefect = errors.New("a defect of the step")
 
 // retryDelays are the pauses where nothing better is known.
 var retryDelays = delays(
@@ -84,19 +83,4 @@ func jitter(d time.Duration) time.Duration {
 
 func isForbidden(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || errors.Is(err, nats.ErrPermissionViolation)
-}
-
-// isUnavailable reports whether it is the API server or the broker that did not do
-// what it was asked to.
-func isUnavailable(err error) bool {
-	var status apierrors.APIStatus
-	var broker jetstream.JetStreamError
-	var network net.Error
-	if errors.As(err, &status) || errors.As(err, &broker) || errors.As(err, &network) {
-		return true
-	}
-	return slices.ContainsFunc([]error{
-		io.EOF, io.ErrUnexpectedEOF, context.DeadlineExceeded, context.Canceled, watchtools.ErrWatchClosed,
-		nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionClosed, nats.ErrConnectionReconnecting,
-	}, func(target error) bool { return errors.Is(err, target) })
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -19,7 +20,7 @@ import (
 	"github.com/opsrelay/opsrelay/services/bus"
 )
 
-// What fails by itself is tried again as often as the request allows, and no
+// A step that panics, or answers what it must not, is tried again as often as the request allows, and no
 // oftener.
 func TestMaxRetries(t *testing.T) {
 	t.Parallel()
@@ -28,13 +29,13 @@ func TestMaxRetries(t *testing.T) {
 	op.MaxRetries = 2
 	var calls atomic.Int32
 	run(t, b.runner(answering(events.Requested, func(context.Context, events.Event) (events.Event, error) {
-		return events.Event{}, fmt.Errorf("attempt %d is no good", calls.Add(1))
+		panic(fmt.Sprintf("attempt %d is no good", calls.Add(1)))
 	})))
 	first, err := b.chain.Begin(b.ctx, events.First(events.Requested, "singlestore", op))
 	require.NoError(t, err)
 	failure := b.becomes(t, first, events.Failed).Operation.Failure
 	require.Equal(t, "RetriesExhausted", failure.Reason)
-	require.Equal(t, "failed 3 times, and spec.maxRetries is 2: attempt 3 is no good", failure.Message)
+	require.Equal(t, "failed 3 times, and spec.maxRetries is 2: a defect of the step: it panicked: attempt 3 is no good", failure.Message)
 	require.EqualValues(t, 3, calls.Load())
 }
 
@@ -50,6 +51,8 @@ func TestF53_TheSurroundingsAreWaitedOut(t *testing.T) {
 		"unavailable": apierrors.NewServiceUnavailable("starting"),
 		"timeout":     apierrors.NewServerTimeout(resource, "get", 0),
 		"expired":     apierrors.NewResourceExpired("too old resource version"),
+		"connection":  errors.New("http2: client connection lost"),
+		"broker":      nats.ErrReconnectBufExceeded,
 		"not yet":     bus.NotYet(time.Millisecond, "the pod is not gone"),
 	} {
 		t.Run(name, func(t *testing.T) {

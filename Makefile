@@ -28,7 +28,7 @@ demo: bin/opsrelay bin/devcluster ## Watch the disks of a database grow (KEEP=1 
 
 .PHONY: test
 test: bin/devcluster $(if $(filter ./...,$(PKG)),test-devcluster) ## Run every test (PKG=./events and RUN=TestName narrow it)
-	@$(GOTESTSUM) --format=pkgname-and-test-fails -- $(RACE) -timeout=25m $(if $(RUN),-run='$(RUN)') $(PKG)
+	@$(GOTESTSUM) --format=pkgname-and-test-fails -- $(RACE) -timeout=40m $(if $(RUN),-run='$(RUN)') $(PKG)
 
 # A module of its own, compiled as build.sh does, or Kubernetes is compiled
 # twice. The test cache does not see that the binary is another one.

@@ -28,7 +28,8 @@ var granted []invariant.Right
 // takesRights says which tests take rights away, and from which service: there
 // it is to be refused.
 var takesRights = map[string]string{
-	"TestF42_TheWatcherLacksRights": "watcher",
+	"TestF42_TheWatcherLacksRights":       "watcher",
+	"TestOnlineNodeExpansionWithoutNudge": "expander",
 }
 
 // asked is what services asked of the API servers of all tests.

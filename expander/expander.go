@@ -190,7 +190,7 @@ func (x *Expander) describe(op events.Operation) string {
 			}
 		}
 	}
-	lines := append(small, grown...)
+	lines := slices.Concat(small, grown)
 	if more := len(lines) - told; more > 0 {
 		lines = append(lines[:told], fmt.Sprintf("and %d more", more))
 	}

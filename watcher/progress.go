@@ -19,11 +19,12 @@ import (
 // what goes wrong here is worth a line in the log. It is to be called with one
 // progress after the other.
 func (w *Watcher) Progress(ctx context.Context, p events.Progress) {
-	if p.Waits() {
+	switch {
+	case p.Waits():
 		w.waiters[p.Request.UID] = true
-	} else if !w.waiters[p.Request.UID] && !w.saidToWait(p.Request) {
+	case !w.waiters[p.Request.UID] && !w.saidToWait(p.Request):
 		return
-	} else {
+	default:
 		delete(w.waiters, p.Request.UID)
 	}
 	for {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -225,7 +224,7 @@ func TestEveryQuestionHasAnAnswer(t *testing.T) {
 			asked++
 			require.Contains(t, metrics, selector.Name, "%s asks for a metric that no service exposes: %s", q.where, q.expr)
 			for _, matcher := range selector.LabelMatchers {
-				if matcher.Name != labels.MetricName {
+				if matcher.Name != model.MetricNameLabel {
 					require.Contains(t, metrics[selector.Name], matcher.Name, "%s: %s has no such label", q.where, selector.Name)
 				}
 			}
@@ -272,7 +271,7 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 	data, err := os.ReadFile("../../docs/runbooks.md")
 	require.NoError(t, err)
 	sections := map[string]string{}
-	at := heading.FindAllStringSubmatchIndex(string(data), -1)
+	at := heading.FindAllSubmatchIndex(data, -1)
 	for i, match := range at {
 		end := len(data)
 		if i+1 < len(at) {

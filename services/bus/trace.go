@@ -53,14 +53,14 @@ func startSend(ctx context.Context, e events.Event) (context.Context, trace.Span
 func startProcess(ctx context.Context, consumer string, msg jetstream.Msg, e events.Event) (context.Context, trace.Span) {
 	all := append(attributes(e, "process", "process"), attribute.String("messaging.consumer.group.name", consumer))
 	if meta, err := msg.Metadata(); err == nil {
-		all = append(all, attribute.Int64("nats.stream.sequence", int64(meta.Sequence.Stream)), //nolint:gosec // far below 2^63
-			attribute.Int64("nats.delivery.count", int64(meta.NumDelivered))) //nolint:gosec // far below 2^63
+		all = append(all, attribute.Int64("nats.stream.sequence", int64(meta.Sequence.Stream)),
+			attribute.Int64("nats.delivery.count", int64(meta.NumDelivered)))
 	}
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(all...)}
 	if origin := trace.SpanContextFromContext(remote(context.Background(), e.Trace.Origin)); origin.IsValid() {
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: origin}))
 	}
-	return tracer().Start(remote(ctx, e.Trace.Parent), "process "+string(e.Fact), options...)
+	return tracer().Start(remote(ctx, e.Trace.Parent), "process "+string(e.Fact), options...) //nolint:spancheck // endProcess ends it
 }
 
 // endProcess ends the span of a step.

@@ -54,20 +54,20 @@ var scenarios = []scenario{
 	}},
 	{"infeasible", "", func(l *lane, n int) {
 		name := fmt.Sprintf("grow-%d", n)
-		clear := l.fault("data-sdb-leaf-1", cluster.Fault{Code: "OUT_OF_RANGE", Message: "the pool is full"})
+		undo := l.fault("data-sdb-leaf-1", cluster.Fault{Code: "OUT_OF_RANGE", Message: "the pool is full"})
 		l.create(expansion(name, "sdb", 0, 0, 10+n))
 		l.mustEnd(name, kubedb.OpsFailed)
-		clear()
+		undo()
 	}},
 	{"cancelled", "", func(l *lane, n int) {
 		name := fmt.Sprintf("grow-%d", n)
-		clear := l.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
+		undo := l.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
 		l.create(expansion(name, "sdb", 0, 0, 10+n))
 		l.condition(name, kubedb.ConditionDatabasePauseSucceeded)
 		require.NoError(l.t, l.client.SinglestoreOpsRequests(l.namespace).Delete(l.ctx, name, metav1.DeleteOptions{}))
 		await(l, l.requests, name, "gone", func(r *kubedb.SinglestoreOpsRequest) bool { return r == nil })
 		l.resumed("sdb")
-		clear()
+		undo()
 	}},
 	{"rejected", "", func(l *lane, n int) {
 		name := fmt.Sprintf("shrink-%d", n)
@@ -84,8 +84,8 @@ func (l *lane) mustEnd(name string, phase kubedb.OpsRequestPhase) {
 	l.resumed(request.Spec.DatabaseRef.Name)
 }
 
-// fault makes the storage driver misbehave for a claim until clear is called.
-func (l *lane) fault(claim string, fault cluster.Fault) (clear func()) {
+// fault makes the storage driver misbehave for a claim until undo is called.
+func (l *lane) fault(claim string, fault cluster.Fault) (undo func()) {
 	volume := cluster.ClaimVolume(l.namespace, claim)
 	require.NoError(l.t, shared.Cluster.SetFault(l.ctx, volume, fault))
 	return func() { require.NoError(l.t, shared.Cluster.ClearFault(context.WithoutCancel(l.ctx), volume)) }
@@ -179,17 +179,17 @@ const everyTime = "OPSRELAY_EVERY_TIME"
 // same way, the first two are enough in any case.
 func (s scenario) choose(points []point, known map[string]bool) []point {
 	var chosen []point
-	new := map[string]bool{}
+	chosenNow := map[string]bool{}
 	for _, p := range points {
 		if p.nth > 1 && os.Getenv(everyTime) == "" || p.service == "watcher" && p.nth > 2 {
 			continue
 		}
 		if key := p.service + p.name; !known[key] || p.service == s.of {
-			new[key] = true
+			chosenNow[key] = true
 			chosen = append(chosen, p)
 		}
 	}
-	maps.Copy(known, new)
+	maps.Copy(known, chosenNow)
 	return chosen
 }
 

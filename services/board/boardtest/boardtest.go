@@ -129,6 +129,6 @@ func (b *Browser) Screenshot(name string) {
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	require.NoError(b, err)
 	directory := filepath.Join(string(root[:len(root)-1]), "artifacts")
-	require.NoError(b, os.MkdirAll(directory, 0o755))
+	require.NoError(b, os.MkdirAll(directory, 0o750))
 	require.NoError(b, os.WriteFile(filepath.Join(directory, name+".png"), picture, 0o600))
 }

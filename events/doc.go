@@ -32,8 +32,27 @@
 //     ([Event.ID]), the same for each delivery, in the header ce-id.
 //   - The payload ([Operation]) carries all that a consumer needs, the facts so
 //     far included ([Operation.History]).
-//   - The contract grows by addition only: unknown fields are to be ignored. A
-//     breaking change would come under the subject token v2.
+//
+// # Versions
+//
+// The contract's version is the token v1 of its subjects ([Version]) and of ce-type. Within
+// it the contract grows by addition only:
+//
+//   - Fields, facts and kinds may be added, and optional fields become present
+//     where they were absent. A subscriber ignores fields that it does not know,
+//     and facts ([Fact.Known]).
+//   - No field is removed, renamed, or gets another type, unit or meaning; no fact
+//     is published where it was not true by its documentation; a required field
+//     stays required; ids stay as they are made.
+//   - What cannot be had so comes as v2, under subjects of its own, and v1 is
+//     published beside it for one minor release of Opsrelay at least.
+//   - The Go API of this package follows semantic versions; before 1.0 a minor
+//     release may change it, never what is on the wire.
+//
+// Golden files in testdata hold the wire to this. [contracttest] tests the
+// programs of others: a handler, and what stands in a stream.
 //
 // Programs in other languages find the same in [AsyncAPI] and [Schemas].
+//
+// [contracttest]: https://pkg.go.dev/github.com/opsrelay/opsrelay/events/contracttest
 package events

@@ -60,9 +60,14 @@ func (e Event) Next(fact Fact) Event {
 	return e.follow(fact)
 }
 
-// Failed returns the successor of e that says why its request failed.
+// Failed returns the successor of e that says why its request failed. What failed
+// before is told, too.
 func (e Event) Failed(f Failure) Event {
 	next := e.Next(Failed)
+	if before := e.Operation.Failure; before != nil {
+		f.Message += "; before that: " + before.Error()
+	}
+	f.Message = Shorten(f.Message, maxMessage)
 	next.Operation.Failure = &f
 	return next
 }
@@ -77,23 +82,26 @@ func (e Event) follow(fact Fact) Event {
 	for i := range op.Components {
 		op.Components[i].Volumes = slices.Clone(op.Components[i].Volumes)
 	}
+	if op.Failure != nil {
+		failure := *op.Failure
+		failure.Message = Shorten(failure.Message, maxMessage)
+		op.Failure = &failure
+	}
 	op.Deadline, op.Outcome = now.Add(op.StepTimeout.Duration()), ""
 	if fact.Ends() {
-		op.Deadline, op.Outcome = time.Time{}, outcome(e.Fact, fact)
+		op.Deadline, op.Outcome = time.Time{}, op.outcome(e.Fact, fact)
 	}
 	return Event{Fact: fact, Kind: e.Kind, Time: now, Operation: op, Trace: e.Trace}
 }
 
-// Later returns e with its time, and its deadline, moved by d: the publisher's
-// clock was found to be behind by that much. What came before e is not its.
-func (e Event) Later(d time.Duration) Event {
-	if d == 0 {
-		return e
-	}
-	e.Time = e.Time.Add(d)
+// At returns e with its time, by the clock that all publishers share, and with its
+// deadline moved along. What came before e keeps its time.
+func (e Event) At(t time.Time) Event {
+	t = t.UTC()
 	if !e.Operation.Deadline.IsZero() {
-		e.Operation.Deadline = e.Operation.Deadline.Add(d)
+		e.Operation.Deadline = e.Operation.Deadline.Add(t.Sub(e.Time))
 	}
+	e.Time = t
 	e.Operation.History = slices.Clone(e.Operation.History)
 	if last := len(e.Operation.History) - 1; last >= 0 {
 		e.Operation.History[last].Time = e.Time
@@ -102,12 +110,12 @@ func (e Event) Later(d time.Duration) Event {
 }
 
 // outcome is how a chain ends whose last two facts are given.
-func outcome(previous, last Fact) Outcome {
+func (o Operation) outcome(previous, last Fact) Outcome {
 	switch {
-	case last == Rejected, previous == Failed:
-		return OutcomeFailed
 	case previous == Cancelled:
 		return OutcomeCancelled
+	case last == Rejected, o.Failure != nil:
+		return OutcomeFailed
 	default:
 		return OutcomeSuccessful
 	}

@@ -101,6 +101,9 @@ func TestTheEndSaysHowItWent(t *testing.T) {
 	require.Equal(t, events.OutcomeSuccessful, sample(events.Resumed).Operation.Outcome)
 	require.Equal(t, events.OutcomeFailed, sample(events.Rejected).Operation.Outcome)
 	require.Equal(t, events.OutcomeFailed, sample(events.Failed).Next(events.Resumed).Operation.Outcome)
+	require.Equal(t, events.OutcomeFailed, recovered().Next(events.Updated).Next(events.Resumed).Operation.Outcome)
+	require.Equal(t, events.OutcomeCancelled, recovered().Next(events.Cancelled).Next(events.Resumed).Operation.Outcome)
+	require.Contains(t, recovered().Failed(events.Failure{Reason: "UpdateRefused", Message: "no"}).Operation.Failure.Message, "no; before that: expand ")
 	require.Equal(t, events.OutcomeCancelled, sample(events.Cancelled).Next(events.Resumed).Operation.Outcome)
 	for _, fact := range events.Facts() {
 		e := sample(fact)

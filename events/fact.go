@@ -15,10 +15,12 @@ const (
 	Requested Fact = "requested"
 	// Paused: the database object is paused, and the pause is this request's.
 	Paused Fact = "paused"
-	// Expanded: every live volume has at least the requested capacity.
+	// Expanded: every live volume has at least the requested capacity; or, in a
+	// request that recovers from a size that the storage cannot give, the one that
+	// [Component.Size] tells, and [Operation.Failure] says why.
 	Expanded Fact = "expanded"
-	// Updated: the workloads' claim templates and the database object carry the
-	// new sizes.
+	// Updated: the workloads' claim templates and the database object carry these
+	// sizes.
 	Updated Fact = "updated"
 	// Resumed ends a chain: the database is not paused by this request, and
 	// [Operation.Outcome] says how it went.

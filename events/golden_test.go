@@ -41,6 +41,16 @@ func TestEveryFactIsOnTheWireAsItWas(t *testing.T) {
 	}
 }
 
+func TestARecoveryIsOnTheWireAsItWas(t *testing.T) {
+	t.Parallel()
+	message, err := events.Encode(recovered())
+	require.NoError(t, err)
+	golden := sameAsGolden(t, "expanded-recovered", message)
+	e, err := events.Decode(golden.Subject, golden.Header, golden.Data)
+	require.NoError(t, err)
+	require.Equal(t, recovered(), e)
+}
+
 func TestProgressIsOnTheWireAsItWas(t *testing.T) {
 	t.Parallel()
 	message, err := events.EncodeProgress(sample(events.Paused).ChainKey(), sampleProgress())
@@ -55,7 +65,7 @@ func TestThereIsNoOtherGoldenFile(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.golden")
 	require.NoError(t, err)
-	require.Len(t, files, len(events.Facts())+1)
+	require.Len(t, files, len(events.Facts())+2)
 }
 
 // sameAsGolden requires that the message is the one in its golden file, which it

@@ -18,6 +18,12 @@ type Operation struct {
 	// Apply says whether the database has to be Ready for it; empty means that it
 	// has to.
 	Apply Apply `json:"apply,omitempty"`
+	// Leftovers says what becomes of the claims that scaling in has left; empty
+	// means that they are told and left alone.
+	Leftovers Leftovers `json:"leftovers,omitempty"`
+	// Infeasible says what becomes of a request whose size the storage cannot give;
+	// empty means that it fails.
+	Infeasible Infeasible `json:"infeasible,omitempty"`
 	// Components lists what grows, in the order in which it is reported.
 	Components []Component `json:"components,omitempty"`
 	// StepTimeout is how long each step may take, in seconds.
@@ -30,7 +36,9 @@ type Operation struct {
 	// Outcome is how the request ended. It is set in the facts that end a chain.
 	Outcome Outcome `json:"outcome,omitempty"`
 	// Failure says why a request failed or was rejected. It stays set from that
-	// fact to the end of the chain.
+	// fact to the end of the chain. In expanded and updated it says why the request
+	// ends as Failed although it goes on: it recovered from a size that the storage
+	// cannot give ([Component.Shared]).
 	Failure *Failure `json:"failure,omitempty"`
 	// History lists the facts of the chain so far, this one last.
 	History []Passed `json:"history,omitempty"`
@@ -69,6 +77,26 @@ const (
 	ApplyAlways Apply = "Always"
 )
 
+// Leftovers says what becomes of the claims of ordinals that a workload has no
+// longer, which it would take up again if it were scaled out.
+type Leftovers string
+
+// GrowLeftovers has them asked to grow, too. Nothing waits for them.
+const GrowLeftovers Leftovers = "Grow"
+
+// Infeasible says what becomes of a request whose size the storage cannot give.
+type Infeasible string
+
+// The values of Infeasible.
+const (
+	// InfeasibleFail fails the request at once and leaves everything as it is.
+	InfeasibleFail Infeasible = "fail"
+	// InfeasibleRecover grows what can grow, takes back the request of what cannot,
+	// and has workload and database carry the sizes that came of it. The outcome is
+	// a failure all the same.
+	InfeasibleRecover Infeasible = "recover"
+)
+
 // Component is a part of a database whose volumes have one size.
 type Component struct {
 	// Name is the field of the request that sizes it: node, aggregator, leaf.
@@ -86,6 +114,34 @@ type Component struct {
 	// NotRestarted lists the pods that an Offline run left alone, since their
 	// volumes had the size already.
 	NotRestarted []string `json:"notRestarted,omitempty"`
+	// Missing lists the claims that pods of the workload should have and that did
+	// not exist when the others had grown. One that is made later has the new
+	// size.
+	Missing []string `json:"missing,omitempty"`
+	// Leftover lists the claims of ordinals that the workload has no longer.
+	Leftover []Volume `json:"leftover,omitempty"`
+	// Shared lists, where not every volume has the requested size, which size those
+	// of each claim template have at least. Empty means that all have it.
+	Shared []Shared `json:"shared,omitempty"`
+}
+
+// Shared is the size that all volumes of a claim template have at least.
+type Shared struct {
+	// Template is the claim template's name, "data" for one.
+	Template string `json:"template"`
+	// Size is a Kubernetes quantity.
+	Size string `json:"size"`
+}
+
+// Size is what the volumes of a claim template were grown to: the requested size,
+// unless the storage could not give it.
+func (c Component) Size(template string) string {
+	for _, shared := range c.Shared {
+		if shared.Template == template {
+			return shared.Size
+		}
+	}
+	return c.To
 }
 
 // Volume is one persistent volume claim.

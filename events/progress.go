@@ -35,6 +35,25 @@ type Progress struct {
 	State string `json:"state"`
 	// Message says why a volume waits or failed, in the driver's own words.
 	Message string `json:"message,omitempty"`
+	// Grown is how many volumes of the component have grown, Volumes how many it
+	// has.
+	Grown   int `json:"grown,omitempty"`
+	Volumes int `json:"volumes,omitempty"`
+}
+
+// maxWords bounds the message of a progress, and maxMessage that of a failure, in
+// bytes: both end up in a request's status.
+const (
+	maxWords   = 1 << 10
+	maxMessage = 8 << 10
+)
+
+// Shorten cuts a text that is longer than so many bytes.
+func Shorten(text string, bytes int) string {
+	if len(text) <= bytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:bytes], "") + "..."
 }
 
 // The states that Kubernetes has no word for.
@@ -43,10 +62,12 @@ const (
 	StateGrown     = "Grown"
 )
 
-// The states of a volume that waits for something other than its storage, when
-// it grows while its pod is down. Somebody may have to do something about it;
-// the message says what.
+// The states of a volume that waits for something that somebody may have to do
+// something about; the message says what. All but the first come when volumes grow
+// while their pods are down.
 const (
+	// StateNoResizer: nobody reacts to the larger claim.
+	StateNoResizer = "NoResizerObserved"
 	// StatePodsNotReady: other pods, or the database, are not ready yet.
 	StatePodsNotReady = "PodsNotReady"
 	// StateBlockedByPDB: a disruption budget does not let the pod go.
@@ -57,13 +78,13 @@ const (
 	StateVolumeAttached = "VolumeAttached"
 )
 
-// WaitingStates lists the states of a volume that waits for something other than
-// its storage.
+// WaitingStates lists the states of a volume that somebody may have to do
+// something about.
 func WaitingStates() []string {
-	return []string{StatePodsNotReady, StateBlockedByPDB, StatePodTerminating, StateVolumeAttached}
+	return []string{StateNoResizer, StatePodsNotReady, StateBlockedByPDB, StatePodTerminating, StateVolumeAttached}
 }
 
-// Waits reports whether the volume waits for something other than its storage.
+// Waits reports whether somebody may have to do something for the volume to go on.
 func (p Progress) Waits() bool { return slices.Contains(WaitingStates(), p.State) }
 
 // EncodeProgress returns p as a message on the subject of its volume. What it
@@ -73,6 +94,7 @@ func EncodeProgress(key ChainKey, p Progress) (*nats.Msg, error) {
 	if tokens := strings.Split(strings.TrimPrefix(subject, progressPrefix), "."); len(tokens) != 4 || !allPlain(tokens) {
 		return nil, fmt.Errorf("encode progress of claim %q: kind, namespace, uid and claim must be single tokens of a subject: %q", p.Claim, subject)
 	}
+	p.Message = Shorten(p.Message, maxWords)
 	data, err := json.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("encode progress of claim %q: %w", p.Claim, err)

@@ -71,6 +71,21 @@ func follow(e events.Event, fact events.Fact) events.Event {
 	return next
 }
 
+// recovered is the expanded of the example chain where one volume could not grow.
+func recovered() events.Event {
+	paused := sample(events.Paused)
+	paused.Operation.Infeasible = events.InfeasibleRecover
+	e := dated(follow(paused, events.Expanded))
+	leaf := &e.Operation.Components[1]
+	leaf.Volumes[1].Capacity = "40Gi"
+	leaf.Shared = []events.Shared{{Template: "data", Size: "40Gi"}}
+	e.Operation.Failure = &events.Failure{
+		Step: "expand", Object: "PersistentVolumeClaim demo/data-sdb-leaf-1", Reason: "ControllerResizeInfeasible",
+		Message: "the driver cannot grow the volume: the pool is full",
+	}
+	return e
+}
+
 // dated gives the event the time and the sender that it has in the example.
 func dated(e events.Event) events.Event {
 	history := e.Operation.History
@@ -101,6 +116,6 @@ func request() events.Operation {
 func sampleProgress() events.Progress {
 	return events.Progress{
 		Time: epoch.Add(2 * time.Second), Request: request().Request, Component: "leaf", Claim: "data-sdb-leaf-0",
-		Capacity: "40Gi", To: "50Gi", State: "NodeResizePending", Message: "waits for the kubelet",
+		Capacity: "40Gi", To: "50Gi", State: "NodeResizePending", Message: "waits for the kubelet", Grown: 1, Volumes: 2,
 	}
 }

@@ -11,6 +11,8 @@ import "embed"
 //go:embed schemas/*.json
 var Schemas embed.FS
 
+//go:generate bash -c "go run ./page > ../docs/asyncapi.html"
+
 // AsyncAPI describes the contract for programs in other languages: AsyncAPI 3.0,
 // which refers to [Schemas].
 //

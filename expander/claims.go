@@ -6,7 +6,6 @@ package expander
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,19 +18,15 @@ import (
 // Claims is a live view of the persistent volume claims: one watch for all who
 // wait, however many they are.
 type Claims struct {
-	informer cache.SharedIndexInformer
+	subscribers
 
-	mu      sync.Mutex
-	waiting map[string]map[chan struct{}]struct{} // namespace/name -> who wants to know
+	informer cache.SharedIndexInformer
 }
 
 // NewClaims returns a view of the claims of a namespace, or of all if it is
 // empty. It is live once Run runs; it needs list and watch on claims.
 func NewClaims(core kubernetes.Interface, namespace string) (*Claims, error) {
-	c := &Claims{
-		informer: kubedb.NewInformer(core.CoreV1().PersistentVolumeClaims(namespace), &corev1.PersistentVolumeClaim{}),
-		waiting:  map[string]map[chan struct{}]struct{}{},
-	}
+	c := &Claims{informer: kubedb.NewInformer(core.CoreV1().PersistentVolumeClaims(namespace), &corev1.PersistentVolumeClaim{})}
 	// Thousands of claims are held: only what is judged is kept.
 	if err := c.informer.SetTransform(slim); err != nil {
 		return nil, fmt.Errorf("watch claims: %w", err)
@@ -63,44 +58,18 @@ func (c *Claims) get(namespace, name string) *corev1.PersistentVolumeClaim {
 	return object.(*corev1.PersistentVolumeClaim)
 }
 
-// subscribe returns a channel that gets a value after any of the claims changed.
-// Changes that nobody has looked at yet count as one. stop must be called.
-func (c *Claims) subscribe(namespace string, names []string) (changed chan struct{}, stop func()) {
-	channel := make(chan struct{}, 1)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, name := range names {
-		key := namespace + "/" + name
-		if c.waiting[key] == nil {
-			c.waiting[key] = map[chan struct{}]struct{}{}
-		}
-		c.waiting[key][channel] = struct{}{}
-	}
-	return channel, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, name := range names {
-			key := namespace + "/" + name
-			if delete(c.waiting[key], channel); len(c.waiting[key]) == 0 {
-				delete(c.waiting, key)
-			}
-		}
-	}
-}
-
-func (c *Claims) notify(object any) {
-	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object)
+// in lists the claims of a namespace as they were last seen, in no order. They
+// are shared: not to be changed.
+func (c *Claims) in(namespace string) []*corev1.PersistentVolumeClaim {
+	objects, err := c.informer.GetIndexer().ByIndex(cache.NamespaceIndex, namespace)
 	if err != nil {
-		return // not an object: the informer hands out nothing else
+		return nil // every informer has that index
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for channel := range c.waiting[key] {
-		select {
-		case channel <- struct{}{}:
-		default: // a change is waiting to be looked at already
-		}
+	claims := make([]*corev1.PersistentVolumeClaim, len(objects))
+	for i, object := range objects {
+		claims[i] = object.(*corev1.PersistentVolumeClaim)
 	}
+	return claims
 }
 
 // slim drops what is not judged.
@@ -119,8 +88,10 @@ func slim(object any) (any, error) {
 		},
 		Status: claim.Status,
 	}
-	if times, ok := claim.Annotations[kubedb.AnnotationExpansions]; ok {
-		slim.Annotations = map[string]string{kubedb.AnnotationExpansions: times}
+	for _, name := range []string{kubedb.AnnotationExpansions, kubedb.AnnotationExpandedFor} {
+		if value, ok := claim.Annotations[name]; ok {
+			metav1.SetMetaDataAnnotation(&slim.ObjectMeta, name, value)
+		}
 	}
 	return slim, nil
 }

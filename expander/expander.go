@@ -13,15 +13,13 @@ package expander
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/opsrelay/opsrelay/events"
@@ -32,11 +30,14 @@ import (
 // The reasons of this service's failures, besides the stages that Kubernetes
 // names itself (ControllerResizeInfeasible, NodeResizeInfeasible).
 const (
-	// ReasonWorkloadGone says that the PetSet was deleted while its request was
+	// ReasonWorkloadGone says that the workload was deleted while its request was
 	// under way.
 	ReasonWorkloadGone = "WorkloadGone"
 	// ReasonExpansionRefused says that the API server refuses the larger claim.
 	ReasonExpansionRefused = "ExpansionRefused"
+	// ReasonQuotaExceeded says that a quota had no room for the larger claims until
+	// the deadline.
+	ReasonQuotaExceeded = "QuotaExceeded"
 	// ReasonOfflineOnly says that the storage driver does not expand a volume that
 	// is in use.
 	ReasonOfflineOnly = "OfflineOnly"
@@ -50,22 +51,24 @@ const (
 
 // Expander is the step of this service.
 type Expander struct {
-	client   *kubedb.Client
-	core     kubernetes.Interface
-	claims   *Claims
-	progress Progress
-	places   places
+	client    *kubedb.Client
+	core      kubernetes.Interface
+	claims    *Claims
+	workloads *Workloads
+	progress  Progress
+	places    places
 }
 
 // Progress publishes how far one volume has come. It may drop what it cannot
 // deliver.
 type Progress func(ctx context.Context, key events.ChainKey, p events.Progress)
 
-// New returns the step. The clients need get on PetSets, get and patch on claims,
+// New returns the step. The clients need get on PetSets and StatefulSets, get and patch on claims,
 // patch on pods; Offline also list and watch on pods, disruption budgets, volume
-// attachments and databases, and create on evictions. claims must be running.
-func New(client *kubedb.Client, core kubernetes.Interface, claims *Claims, progress Progress) *Expander {
-	return &Expander{client: client, core: core, claims: claims, progress: progress}
+// attachments and databases, and create on evictions. claims and workloads must be
+// running.
+func New(client *kubedb.Client, core kubernetes.Interface, claims *Claims, workloads *Workloads, progress Progress) *Expander {
+	return &Expander{client: client, core: core, claims: claims, workloads: workloads, progress: progress}
 }
 
 // LimitPerClass bounds how many volumes of one StorageClass grow at once in mode
@@ -75,64 +78,92 @@ func (x *Expander) LimitPerClass(volumes int) { x.places.bound = volumes }
 
 // Handle answers paused with expanded.
 func (x *Expander) Handle(ctx context.Context, e events.Event) (events.Event, error) {
-	components := slices.Clone(e.Operation.Components)
-	var err error
-	if e.Operation.Mode == events.Offline {
-		err = x.growOffline(ctx, e, components)
-	} else {
-		err = x.growOnline(ctx, e, components)
+	if err := bus.Confirm(ctx); err != nil {
+		return events.Event{}, err
 	}
+	components := slices.Clone(e.Operation.Components)
+	grow := x.growOnline
+	if e.Operation.Mode == events.Offline {
+		grow = x.growOffline
+	}
+	refused, err := grow(ctx, e, components)
 	e.Operation.Components = components
 	if err != nil {
 		return events.Event{}, x.explain(ctx, e.Operation, err)
 	}
-	return e.Next(events.Expanded), nil
+	next := e.Next(events.Expanded)
+	if claims := slices.Sorted(maps.Keys(refused)); len(claims) > 0 {
+		failure := refused[claims[0]]
+		failure.Message += x.volumes(e.Operation)
+		next.Operation.Failure = &failure
+	}
+	return next, nil
 }
 
-// growOnline grows the components side by side, while their pods run.
-func (x *Expander) growOnline(ctx context.Context, e events.Event, components []events.Component) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for i := range components {
-		group.Go(func() (err error) {
-			components[i].Volumes, err = x.grow(ctx, e, components[i])
-			return err
-		})
-	}
-	return group.Wait()
-}
-
-// grow returns the component's volumes once all of them have the requested
-// capacity, or as they are when it gives up.
-func (x *Expander) grow(ctx context.Context, e events.Event, component events.Component) ([]events.Volume, error) {
-	size, err := resource.ParseQuantity(component.To)
-	if err != nil {
-		return nil, fmt.Errorf("size of %s: %w", component.Name, err)
-	}
-	run := newGrowth(x, e, component, size)
-	for {
-		set, err := x.workload(ctx, run.namespace, component.Workload)
+// growOnline grows the components side by side, while their pods run. refused says
+// why claims have not grown of a request that recovers.
+func (x *Expander) growOnline(ctx context.Context, e events.Event, components []events.Component) (refused map[string]events.Failure, err error) {
+	runs := make([]*growth, len(components))
+	for i, component := range components {
+		size, err := resource.ParseQuantity(component.To)
 		if err != nil {
-			return run.volumes(), err
+			return nil, fmt.Errorf("size of %s: %w", component.Name, err)
 		}
-		run.names = set.ClaimNames()
-		if err := run.wait(ctx); err != nil {
-			return run.volumes(), err
+		runs[i] = newGrowth(x, e, component, size)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for i, run := range runs {
+		group.Go(func() error { return run.grow(ctx, &components[i]) })
+	}
+	err = group.Wait()
+	refused = map[string]events.Failure{}
+	for _, run := range runs {
+		maps.Copy(refused, run.refused)
+	}
+	return refused, err
+}
+
+// grow returns once all the component's volumes have the requested capacity, or
+// will not have it in a request that recovers. The component lists them as they
+// are then, or when it gives up.
+func (g *growth) grow(ctx context.Context, component *events.Component) error {
+	defer func() { component.Volumes = g.volumes() }()
+	scaled, stop := g.workloads.subscribe(g.namespace, component.Workload)
+	defer stop()
+	g.names = g.workloads.claimNames(g.namespace, component.Workload)
+	for {
+		done, err := g.wait(ctx, scaled)
+		if err != nil {
+			return err
 		}
-		// The workload may have been scaled meanwhile: what is true now counts.
-		if set, err = x.workload(ctx, run.namespace, component.Workload); err != nil {
-			return run.volumes(), err
+		// The view may lag behind, and the workload may be scaled meanwhile: what is
+		// true when all are done counts.
+		set, err := g.workload(ctx, g.namespace, component.Workload)
+		if err != nil {
+			return err
 		}
-		if slices.Equal(run.names, set.ClaimNames()) {
-			return run.volumes(), nil
+		names := set.ClaimNames()
+		if done && slices.Equal(g.names, names) {
+			return g.report(ctx, component, set)
 		}
+		g.names = names
 	}
 }
 
-func (x *Expander) workload(ctx context.Context, namespace, name string) (*kubedb.PetSet, error) {
-	set, err := x.client.PetSets(namespace).Get(ctx, name, metav1.GetOptions{})
+// report tells in the component what became of it, besides its volumes.
+func (g *growth) report(ctx context.Context, component *events.Component, set *kubedb.Workload) (err error) {
+	maps.DeleteFunc(g.refused, func(claim string, _ events.Failure) bool { return !slices.Contains(g.names, claim) })
+	component.Shared = g.shared(set.ClaimTemplates)
+	component.Missing = g.missing()
+	component.Leftover, err = g.tendLeftovers(ctx, set)
+	return err
+}
+
+func (x *Expander) workload(ctx context.Context, namespace, name string) (*kubedb.Workload, error) {
+	set, err := x.client.Workload(ctx, namespace, name)
 	if apierrors.IsNotFound(err) {
 		return nil, bus.Permanent(events.Failure{
-			Step: "expand", Object: "PetSet " + namespace + "/" + name, Reason: ReasonWorkloadGone,
+			Step: "expand", Object: "Workload " + namespace + "/" + name, Reason: ReasonWorkloadGone,
 			Message: "the workload was deleted while its volumes grew",
 		})
 	}
@@ -140,63 +171,8 @@ func (x *Expander) workload(ctx context.Context, namespace, name string) (*kubed
 		err = set.Invalid()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("expand PetSet %s/%s: %w", namespace, name, err)
+		return nil, fmt.Errorf("expand workload %s/%s: %w", namespace, name, err)
 	}
+	x.workloads.follow(set.Kind)
 	return set, nil
-}
-
-// explain adds to a failure what a person needs who has to act on it: the size
-// that every volume has now. A context that ended because the chain did, or the
-// process, is nobody's failure and comes back as it is.
-func (x *Expander) explain(ctx context.Context, op events.Operation, err error) error {
-	var failure *events.Failure
-	switch {
-	case errors.As(err, &failure):
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		failure = &events.Failure{
-			Step: "expand", Object: object(op), Reason: ReasonNotGrown,
-			Message: fmt.Sprintf("not every volume had grown within %s", op.StepTimeout.Duration()),
-		}
-	default:
-		return err
-	}
-	explained := *failure
-	explained.Message += "; volumes: " + x.describe(op)
-	return bus.Permanent(explained)
-}
-
-// told is how many volumes a failure lists: it stands in the request's status,
-// which must stay small.
-const told = 20
-
-// describe lists the volumes with their size, their goal and what they wait for,
-// those first that are too small.
-func (x *Expander) describe(op events.Operation) string {
-	var small, grown []string
-	for _, component := range op.Components {
-		for _, volume := range component.Volumes {
-			line := fmt.Sprintf("%s %s of %s", volume.Claim, volume.Capacity, component.To)
-			claim := x.claims.get(op.Database.Namespace, volume.Claim)
-			if claim == nil {
-				small = append(small, line)
-				continue
-			}
-			stage := stageOf(claim, resource.MustParse(component.To))
-			line += " (" + stage.String() + ")"
-			if stage.name == events.StateGrown {
-				grown = append(grown, line)
-			} else {
-				small = append(small, line)
-			}
-		}
-	}
-	lines := slices.Concat(small, grown)
-	if more := len(lines) - told; more > 0 {
-		lines = append(lines[:told], fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(lines, ", ")
-}
-
-func object(op events.Operation) string {
-	return op.Database.Kind + " " + op.Database.Namespace + "/" + op.Database.Name
 }

@@ -33,7 +33,7 @@ func TestAWaitingRequestIsCheap(t *testing.T) {
 	require.NoError(t, err)
 	claims, err := NewClaims(core, "")
 	require.NoError(t, err)
-	x := New(nil, core, claims, func(context.Context, events.ChainKey, events.Progress) {})
+	x := New(nil, core, claims, nil, func(context.Context, events.ChainKey, events.Progress) {})
 	ctx, cancel := context.WithCancel(t.Context())
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
@@ -51,7 +51,7 @@ func TestAWaitingRequestIsCheap(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, claims.informer.GetStore().Add(object))
 		}
-		waiting.Go(func() { _ = run.wait(ctx) })
+		waiting.Go(func() { _, _ = run.wait(ctx, nil) })
 	}
 	require.Eventually(t, func() bool {
 		claims.mu.Lock()

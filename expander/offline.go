@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -33,22 +34,25 @@ import (
 // offline is the growing of one component's volumes, pod by pod.
 type offline struct {
 	*growth
-	set   *kubedb.PetSet
+	set   *kubedb.Workload
 	scene *scene
+	// scaled gets a value when the workload may have other pods than set has.
+	scaled <-chan struct{}
 	// waiting is what is waited for, for the failure should time run out.
 	waiting events.Failure
-	// refused is the number of changes of disruption budgets when one last
+	// refusedAt is the number of changes of disruption budgets when one last
 	// refused an eviction; -1 if none did.
-	refused int64
+	refusedAt int64
 }
 
 // growOffline grows the components one after the other, in their order:
 // aggregators before leaves. After a crash the one comes first of which a pod is
 // held: the database is not Ready without that pod, and the others wait for it.
-func (x *Expander) growOffline(ctx context.Context, e events.Event, components []events.Component) error {
+func (x *Expander) growOffline(ctx context.Context, e events.Event, components []events.Component) (refused map[string]events.Failure, err error) {
+	refused = map[string]events.Failure{}
 	held, err := x.core.CoreV1().Pods(e.Operation.Database.Namespace).List(ctx, metav1.ListOptions{LabelSelector: Hold + "=" + e.Operation.Request.UID})
 	if err != nil {
-		return fmt.Errorf("list the pods that request %s holds: %w", e.Operation.Request.Name, err)
+		return nil, fmt.Errorf("list the pods that request %s holds: %w", e.Operation.Request.Name, err)
 	}
 	order := make([]int, len(components))
 	for i := range order {
@@ -60,20 +64,24 @@ func (x *Expander) growOffline(ctx context.Context, e events.Event, components [
 	for _, i := range order {
 		size, err := resource.ParseQuantity(components[i].To)
 		if err != nil {
-			return fmt.Errorf("size of %s: %w", components[i].Name, err)
+			return nil, fmt.Errorf("size of %s: %w", components[i].Name, err)
 		}
-		run := &offline{growth: newGrowth(x, e, components[i], size), refused: -1}
+		run := &offline{growth: newGrowth(x, e, components[i], size), refusedAt: -1}
 		err = run.run(ctx)
 		if run.set != nil {
 			run.names = run.set.ClaimNames()
 		}
 		components[i].Volumes = run.volumes()
 		if err != nil {
-			return err
+			return refused, err
 		}
 		components[i].NotRestarted = run.notRestarted()
+		if err := run.report(ctx, &components[i], run.set); err != nil {
+			return refused, err
+		}
+		maps.Copy(refused, run.refused)
 	}
-	return nil
+	return refused, nil
 }
 
 // ofWorkload counts the workload's pods, which are named <workload>-<ordinal>.
@@ -87,41 +95,59 @@ func ofWorkload(pods []corev1.Pod, workload string) int {
 	return count
 }
 
-// run gives every pod its turn, until there is none left that needs one.
-func (o *offline) run(ctx context.Context) (err error) {
-	if o.set, err = o.workload(ctx, o.namespace, o.component.Workload); err != nil {
+// run gives every pod its turn, until there is none left that needs one and all is
+// up again.
+func (o *offline) run(ctx context.Context) error {
+	var stop func()
+	o.scaled, stop = o.workloads.subscribe(o.namespace, o.component.Workload)
+	defer stop()
+	if err := o.list(ctx); err != nil {
 		return err
 	}
-	var leave func()
-	if o.scene, leave, err = o.openScene(ctx, o.event.Operation, o.set); err != nil {
+	scene, leave, err := o.openScene(ctx, o.event.Operation, o.set)
+	if err != nil {
 		return o.late(ctx, err)
 	}
 	defer leave()
+	o.scene = scene
 	for {
-		pod := o.next()
-		if pod == "" {
-			return o.late(ctx, o.end(ctx))
+		pod, pods := o.next(), o.set.PodNames()
+		look := o.end
+		if pod != "" {
+			look = func(ctx context.Context) (bool, error) { return o.look(ctx, pod) }
 		}
-		if err := o.until(ctx, o.claimsOf(pod), func(ctx context.Context) (bool, error) { return o.look(ctx, pod) }); err != nil {
+		done, err := o.until(ctx, look)
+		if err != nil {
 			return o.late(ctx, err)
 		}
 		// The workload may have been scaled meanwhile: what is true now counts.
-		if o.set, err = o.workload(ctx, o.namespace, o.component.Workload); err != nil {
+		if err := o.list(ctx); err != nil {
 			return err
+		}
+		if done && pod == "" && slices.Equal(pods, o.set.PodNames()) {
+			return nil
 		}
 	}
 }
 
-// next names the pod whose turn it is: one that is held already, else one that
-// is down anyway, else the one with the highest ordinal. The aggregator with
-// ordinal 0, which leads the cluster, so comes last of its kind.
+// list reads the workload.
+func (o *offline) list(ctx context.Context) (err error) {
+	o.set, err = o.workload(ctx, o.namespace, o.component.Workload)
+	return err
+}
+
+// next names the pod whose turn it is: one that is held already, also one that the
+// workload has no longer; else one that is down anyway, else the one with the
+// highest ordinal. The aggregator with ordinal 0, which leads the cluster, so
+// comes last of its kind.
 func (o *offline) next() string {
+	if held := o.scene.held(); held != "" {
+		return held
+	}
 	best, bestRank := "", 0
 	for _, name := range slices.Backward(o.set.PodNames()) {
 		pod, rank := o.scene.pod(name), 1
 		switch {
-		case pod != nil && holds(pod):
-			return name
 		case !o.needsTurn(name):
 			continue
 		case !ready(pod):
@@ -139,47 +165,51 @@ func (o *offline) next() string {
 func (o *offline) needsTurn(pod string) bool {
 	return slices.ContainsFunc(o.claimsOf(pod), func(name string) bool {
 		claim := o.claims.get(o.namespace, name)
-		return claim != nil && !nodesTurn(stageOf(claim, o.size))
+		if claim == nil {
+			return false
+		}
+		stage := stageOf(claim, o.size)
+		return !nodesTurn(stage) && !o.over(claim, stage)
 	})
 }
 
 // nodesTurn reports whether the storage has done its part of the growth.
 func nodesTurn(s stage) bool {
 	switch s.name {
-	case events.StateGrown, stageNodePending, string(corev1.PersistentVolumeClaimNodeResizeInProgress):
+	case events.StateGrown, stageNodePending, stageInfeasibleNode, string(corev1.PersistentVolumeClaimNodeResizeInProgress):
 		return true
 	default:
 		return false
 	}
 }
 
-// end waits until all volumes have grown and the component is up again.
-func (o *offline) end(ctx context.Context) error {
-	names := o.set.ClaimNames()
-	return o.until(ctx, names, func(ctx context.Context) (bool, error) {
-		o.names = names
-		done, err := o.growth.look(ctx)
-		if err != nil || !done {
-			return false, err
-		}
-		return o.othersUp(ctx, ""), nil
-	})
+// end reports whether all volumes have grown and the component is up again.
+func (o *offline) end(ctx context.Context) (done bool, err error) {
+	o.names = o.set.ClaimNames()
+	if done, err = o.growth.look(ctx); err != nil || !done {
+		return false, err
+	}
+	return o.othersUp(ctx, ""), nil
 }
 
-// until calls look at each change, until it says that it is done.
-func (o *offline) until(ctx context.Context, claims []string, look func(context.Context) (bool, error)) error {
-	changed, stop := o.claims.subscribe(o.namespace, claims)
+// until calls look at each change, and returns true when that says that it is
+// done, false when the workload may have been scaled.
+func (o *offline) until(ctx context.Context, look func(context.Context) (bool, error)) (done bool, err error) {
+	changed, stop := o.claims.subscribe(o.namespace, o.set.ClaimNames()...)
 	defer stop()
 	for {
-		done, err := look(ctx)
-		if done || err != nil {
-			return err
+		if done, err = look(ctx); done || err != nil {
+			return done, err
 		}
 		select {
 		case <-changed:
 		case <-o.scene.changed:
+		case <-o.scaled:
+			return false, nil
+		case <-o.patience:
+			o.patienceOver = true
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		}
 	}
 }
@@ -216,19 +246,27 @@ func (o *offline) oldOneDown() bool {
 	})
 }
 
-// grown reports whether the pod's volumes have the size, or it needs a turn for
-// that still.
+// grown reports whether the pod's volumes have the size, or will not have it, or
+// it needs a turn for that still.
 func (o *offline) grown(pod string) bool {
 	return o.needsTurn(pod) || !slices.ContainsFunc(o.claimsOf(pod), func(name string) bool {
 		claim := o.claims.get(o.namespace, name)
-		return claim != nil && stageOf(claim, o.size).name != events.StateGrown
+		if claim == nil {
+			return false
+		}
+		stage := stageOf(claim, o.size)
+		return stage.name != events.StateGrown && !o.over(claim, stage)
 	})
 }
 
-// claimsOf lists the pod's claims, one of each claim template.
+// claimsOf lists the pod's claims, one of each claim template. A pod that the
+// workload has no longer has none that count.
 func (o *offline) claimsOf(pod string) []string {
+	if !slices.Contains(o.set.PodNames(), pod) {
+		return nil
+	}
 	var names []string
-	for _, template := range o.set.Spec.VolumeClaimTemplates {
+	for _, template := range o.set.ClaimTemplates {
 		names = append(names, template.Name+"-"+pod)
 	}
 	return names
@@ -267,6 +305,7 @@ func (o *offline) waitFor(ctx context.Context, reason, message string) {
 
 // late makes a deadline that passed a failure which says what was waited for.
 func (o *offline) late(ctx context.Context, err error) error {
+	err = o.atDeadline(ctx, err)
 	if err == nil || o.waiting.Reason == "" || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
@@ -275,7 +314,7 @@ func (o *offline) late(ctx context.Context, err error) error {
 		return err
 	}
 	return bus.Permanent(events.Failure{
-		Step: "expand", Object: "PetSet " + o.namespace + "/" + o.component.Workload, Reason: o.waiting.Reason,
+		Step: "expand", Object: o.set.String(), Reason: o.waiting.Reason,
 		Message: fmt.Sprintf("not every volume had grown within %s: %s", o.event.Operation.StepTimeout.Duration(), o.waiting.Message),
 	})
 }

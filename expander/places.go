@@ -6,6 +6,8 @@ package expander
 import (
 	"slices"
 	"sync"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // places bound how many volumes of one StorageClass grow at once, for a storage
@@ -90,4 +92,40 @@ func (p *places) class(name string) *class {
 		p.classes[name] = &class{taken: map[string]bool{}}
 	}
 	return p.classes[name]
+}
+
+// hasTurn reports whether the claim may grow now. One that has been asked to grow
+// already does, and Offline one volume of a workload grows at a time anyway.
+func (g *growth) hasTurn(claim *corev1.PersistentVolumeClaim) bool {
+	if g.again == nil {
+		return true
+	}
+	name := classOf(claim)
+	g.classes[claim.Name] = name
+	if claim.Spec.Resources.Requests.Storage().Cmp(g.size) >= 0 {
+		g.places.keep(name, g.namespace+"/"+claim.Name)
+		return true
+	}
+	return g.places.take(name, g.namespace+"/"+claim.Name, g.again)
+}
+
+// leave ends a claim's turn, if it has one; leaveAll those of all.
+func (g *growth) leave(claim string) {
+	if name, ok := g.classes[claim]; ok {
+		g.places.leave(name, g.namespace+"/"+claim)
+		delete(g.classes, claim)
+	}
+}
+
+func (g *growth) leaveAll() {
+	for claim := range g.classes {
+		g.leave(claim)
+	}
+}
+
+func classOf(claim *corev1.PersistentVolumeClaim) string {
+	if claim.Spec.StorageClassName == nil {
+		return ""
+	}
+	return *claim.Spec.StorageClassName
 }

@@ -36,12 +36,12 @@ type scene struct {
 const byVolume = "volume"
 
 // openScene returns the scene of a workload once it is complete; leave ends it.
-func (x *Expander) openScene(ctx context.Context, op events.Operation, set *kubedb.PetSet) (_ *scene, leave func(), err error) {
+func (x *Expander) openScene(ctx context.Context, op events.Operation, set *kubedb.Workload) (_ *scene, leave func(), err error) {
 	namespace := op.Database.Namespace
 	s := &scene{
 		namespace: namespace, database: op.Database.Name, changed: make(chan struct{}, 1),
 		pods: kubedb.NewInformer(x.core.CoreV1().Pods(namespace), &corev1.Pod{}, func(options *metav1.ListOptions) {
-			options.LabelSelector = metav1.FormatLabelSelector(set.Spec.Selector)
+			options.LabelSelector = metav1.FormatLabelSelector(set.Selector)
 		}),
 		attachments: kubedb.NewInformer(x.core.StorageV1().VolumeAttachments(), &storagev1.VolumeAttachment{}),
 		budgets:     kubedb.NewInformer(x.core.PolicyV1().PodDisruptionBudgets(namespace), &policyv1.PodDisruptionBudget{}),
@@ -102,6 +102,16 @@ func (s *scene) pod(name string) *corev1.Pod {
 		return nil
 	}
 	return object.(*corev1.Pod)
+}
+
+// held names a pod that is held, whoever holds it, or "".
+func (s *scene) held() string {
+	for _, object := range s.pods.GetStore().List() {
+		if pod := object.(*corev1.Pod); holds(pod) {
+			return pod.Name
+		}
+	}
+	return ""
 }
 
 // databaseReady reports whether the database is Ready. One that is gone is no

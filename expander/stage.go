@@ -5,6 +5,8 @@ package expander
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -46,7 +48,7 @@ func stageOf(claim *corev1.PersistentVolumeClaim, size resource.Quantity) stage 
 	if claim.Status.Phase != corev1.ClaimBound {
 		return stage{name: events.StateRequested, message: fmt.Sprintf("the claim is %s", claim.Status.Phase)}
 	}
-	status, ours := claim.Status.AllocatedResourceStatuses[corev1.ResourceStorage], claim.Status.AllocatedResources.Storage().Cmp(size) >= 0
+	status, ours := growthOf(claim), claim.Status.AllocatedResources.Storage().Cmp(size) >= 0
 	switch {
 	case status == "" && waitsForNode(claim, size):
 		// Before Kubernetes 1.34, or behind a resizer of before KEP-1790, conditions
@@ -54,8 +56,32 @@ func stageOf(claim *corev1.PersistentVolumeClaim, size resource.Quantity) stage 
 		return stage{name: stageNodePending, message: message(claim)}
 	case status == "" || !ours:
 		return stage{name: events.StateRequested, message: message(claim)}
+	case status == corev1.PersistentVolumeClaimNodeResizePending && refusedByNode(claim):
+		return stage{name: stageInfeasibleNode, message: message(claim)}
 	}
 	return stage{name: string(status), message: message(claim)}
+}
+
+// refusedByNode reports whether the node said that it can never grow the file
+// system. The resizer soon hands such a volume back to its node, so that the
+// status alone says so for a moment only; the condition stays until it has grown.
+func refusedByNode(claim *corev1.PersistentVolumeClaim) bool {
+	for _, condition := range claim.Status.Conditions {
+		if condition.Type == corev1.PersistentVolumeClaimNodeResizeError && condition.Status == corev1.ConditionTrue {
+			return slices.ContainsFunc(infeasibleCodes, func(code string) bool { return strings.Contains(condition.Message, code) })
+		}
+	}
+	return false
+}
+
+// infeasibleCodes are the gRPC codes, as gRPC writes them, by which Kubernetes
+// knows a growth that can never go well.
+var infeasibleCodes = []string{"code = OutOfRange ", "code = InvalidArgument ", "code = NotFound "}
+
+// growthOf is what the claim's status says of a growth, to whatever size; empty
+// where it says nothing.
+func growthOf(claim *corev1.PersistentVolumeClaim) corev1.ClaimResourceStatus {
+	return claim.Status.AllocatedResourceStatuses[corev1.ResourceStorage]
 }
 
 // waitsForNode reports whether a claim that was asked for the size waits for its

@@ -65,6 +65,18 @@ func TestStageOf(t *testing.T) {
 			stage{stageNodePending, "resizing"},
 		},
 		{
+			"refused by the node, which the resizer has handed back to it", // F25
+			claim("10Gi", allocated("11Gi", corev1.PersistentVolumeClaimNodeResizePending),
+				says(corev1.PersistentVolumeClaimNodeResizeError, "failed to expand pvc with rpc error: code = OutOfRange desc = too large")),
+			stage{stageInfeasibleNode, "failed to expand pvc with rpc error: code = OutOfRange desc = too large"},
+		},
+		{
+			"an error of the node that may go away",
+			claim("10Gi", allocated("11Gi", corev1.PersistentVolumeClaimNodeResizePending),
+				says(corev1.PersistentVolumeClaimNodeResizeError, "failed to expand pvc with rpc error: code = Internal desc = busy")),
+			stage{stageNodePending, "failed to expand pvc with rpc error: code = Internal desc = busy"},
+		},
+		{
 			"an earlier growth to less was infeasible",
 			claim("10Gi", allocated("10752Mi", corev1.PersistentVolumeClaimControllerResizeInfeasible)),
 			stage{name: events.StateRequested},
@@ -75,6 +87,50 @@ func TestStageOf(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			require.Equal(t, c.want, stageOf(c.claim, size))
+		})
+	}
+}
+
+// On clusters before KEP-1790 no status tells of the growth: conditions and
+// capacity decide.
+func TestStageOfWithoutStatuses(t *testing.T) {
+	t.Parallel()
+	size := resource.MustParse("11Gi")
+	const (
+		resizing = corev1.PersistentVolumeClaimResizing
+		pending  = corev1.PersistentVolumeClaimFileSystemResizePending
+	)
+	cases := []struct {
+		name       string
+		asked      string
+		capacity   string
+		conditions []corev1.PersistentVolumeClaimConditionType
+		want       string
+	}{
+		{"not asked yet", "10Gi", "10Gi", nil, events.StateRequested},
+		{"asked, and nobody has reacted", "11Gi", "10Gi", nil, events.StateRequested},
+		{"the driver's turn", "11Gi", "10Gi", []corev1.PersistentVolumeClaimConditionType{resizing}, events.StateRequested},
+		{"the node's turn", "11Gi", "10Gi", []corev1.PersistentVolumeClaimConditionType{pending}, stageNodePending},
+		{"the node's turn, and it is said to be resized still", "11Gi", "10Gi", []corev1.PersistentVolumeClaimConditionType{resizing, pending}, stageNodePending},
+		{"the node's turn for an earlier growth", "10752Mi", "10Gi", []corev1.PersistentVolumeClaimConditionType{pending}, events.StateRequested},
+		{"grown", "11Gi", "11Gi", nil, events.StateGrown},
+		{"grown to more", "11Gi", "12Gi", nil, events.StateGrown},
+		{"grown, with conditions left over", "11Gi", "11Gi", []corev1.PersistentVolumeClaimConditionType{resizing, pending}, events.StateGrown},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			storage := func(quantity string) corev1.ResourceList {
+				return corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(quantity)}
+			}
+			claim := &corev1.PersistentVolumeClaim{
+				Spec:   corev1.PersistentVolumeClaimSpec{Resources: corev1.VolumeResourceRequirements{Requests: storage(c.asked)}},
+				Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound, Capacity: storage(c.capacity)},
+			}
+			for _, condition := range c.conditions {
+				claim.Status.Conditions = append(claim.Status.Conditions, corev1.PersistentVolumeClaimCondition{Type: condition, Status: corev1.ConditionTrue})
+			}
+			require.Equal(t, c.want, stageOf(claim, size).name)
 		})
 	}
 }

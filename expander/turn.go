@@ -90,14 +90,14 @@ func (o *offline) stillNeeded(ctx context.Context) (bool, error) {
 // when one changed.
 func (o *offline) sendAway(ctx context.Context, pod *corev1.Pod) error {
 	changes := o.scene.budgetChanges.Load()
-	if o.refused == changes {
+	if o.refusedAt == changes {
 		return nil
 	}
 	blocked, err := o.evict(ctx, pod)
 	if err != nil || blocked == "" {
 		return err
 	}
-	o.refused = changes
+	o.refusedAt = changes
 	o.waitFor(ctx, events.StateBlockedByPDB, fmt.Sprintf("pod %s/%s may not be evicted: %s", pod.Namespace, pod.Name, blocked))
 	return nil
 }

@@ -33,12 +33,15 @@ const ReasonDatabaseGone = "DatabaseGone"
 
 // Pauser is the step of this service.
 type Pauser struct {
-	client *kubedb.Client
+	client    *kubedb.Client
+	databases *Databases
 }
 
 // New returns the step. The client needs get, list and watch on databases and
 // patch on their status.
-func New(client *kubedb.Client) *Pauser { return &Pauser{client: client} }
+func New(client *kubedb.Client, databases *Databases) *Pauser {
+	return &Pauser{client: client, databases: databases}
+}
 
 // Handle answers requested with paused, and what ends the work with resumed.
 func (p *Pauser) Handle(ctx context.Context, e events.Event) (events.Event, error) {
@@ -65,9 +68,15 @@ func (p *Pauser) Release(ctx context.Context, e, last events.Event) error {
 	}
 }
 
-// pause returns once the database is paused by this request.
+// pause returns once the database is paused by this request. A database that is
+// seen without a pause is paused without reading it.
 func (p *Pauser) pause(ctx context.Context, op events.Operation) error {
 	owner := ownerOf(op)
+	if db := p.databases.of(op); db != nil && !kubedb.IsPaused(db) {
+		if err := p.take(ctx, db, owner); !outdated(err) {
+			return err
+		}
+	}
 	for {
 		db, err := p.client.Singlestores(op.Database.Namespace).Get(ctx, op.Database.Name, metav1.GetOptions{})
 		if gone(db, err, op) {
@@ -88,21 +97,36 @@ func (p *Pauser) pause(ctx context.Context, op events.Operation) error {
 				return err
 			}
 		default:
-			// A worker that was frozen must not pause for a request that has ended.
-			if err := bus.Confirm(ctx); err != nil {
-				return err
-			}
-			err := p.write(ctx, db, kubedb.SetCondition(db.Status.Conditions, kubedb.PauseCondition(owner, db.Generation)))
-			if !apierrors.IsConflict(err) {
+			if err := p.take(ctx, db, owner); !outdated(err) {
 				return err
 			}
 		}
 	}
 }
 
-// resume returns once the database is not paused by this request.
+// take pauses the database, unless its request has ended: a worker that was frozen
+// must not.
+func (p *Pauser) take(ctx context.Context, db *kubedb.Singlestore, owner kubedb.Owner) error {
+	if err := bus.Confirm(ctx); err != nil {
+		return err
+	}
+	conditions := kubedb.SetCondition(db.Status.Conditions, kubedb.PauseCondition(owner, db.Generation))
+	patch, err := kubedb.StatusPatch(db, map[string]any{"conditions": conditions})
+	if err != nil {
+		return err
+	}
+	return p.write(ctx, db, types.MergePatchType, patch)
+}
+
+// resume returns once the database is not paused by this request. A database that
+// is seen paused by it is resumed without reading it.
 func (p *Pauser) resume(ctx context.Context, op events.Operation) error {
 	owner := ownerOf(op)
+	if db := p.databases.of(op); db != nil && pausedBy(db, owner) {
+		if err := p.giveBack(ctx, db); !outdated(err) {
+			return err
+		}
+	}
 	for {
 		db, err := p.client.Singlestores(op.Database.Namespace).Get(ctx, op.Database.Name, metav1.GetOptions{})
 		if gone(db, err, op) {
@@ -111,31 +135,41 @@ func (p *Pauser) resume(ctx context.Context, op events.Operation) error {
 		if err != nil {
 			return fmt.Errorf("resume %s: %w", object(op), err)
 		}
-		if holder, paused := kubedb.PausedBy(db); !paused || holder != owner {
+		if !pausedBy(db, owner) {
 			return nil
 		}
-		err = p.write(ctx, db, kubedb.RemoveCondition(db.Status.Conditions, kubedb.ConditionPaused))
-		if !apierrors.IsConflict(err) {
+		if err := p.giveBack(ctx, db); !outdated(err) {
 			return err
 		}
 	}
 }
 
-// write replaces the conditions if nobody changed the database since it was
-// read. A conflict is the caller's to try again.
-func (p *Pauser) write(ctx context.Context, db *kubedb.Singlestore, conditions []kubedb.Condition) error {
-	patch, err := kubedb.StatusPatch(db, map[string]any{"conditions": conditions})
+// giveBack removes the condition of our pause, if it still is where it was. What
+// else is changed in the database meanwhile does not matter: the updater has just
+// written to it.
+func (p *Pauser) giveBack(ctx context.Context, db *kubedb.Singlestore) error {
+	patch, err := kubedb.ConditionRemovalPatch(db, db.Status.Conditions, kubedb.ConditionPaused)
 	if err != nil {
 		return err
 	}
-	_, err = p.client.Singlestores(db.Namespace).Patch(ctx, db.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
-	if apierrors.IsConflict(err) {
-		return err
-	}
+	return p.write(ctx, db, types.JSONPatchType, patch)
+}
+
+// write patches the database's status. Where the database is not any more what the
+// patch was made for, the error is [outdated].
+func (p *Pauser) write(ctx context.Context, db *kubedb.Singlestore, how types.PatchType, patch []byte) error {
+	_, err := p.client.Singlestores(db.Namespace).Patch(ctx, db.Name, how, patch, metav1.PatchOptions{}, "status")
 	if err != nil {
 		return fmt.Errorf("write the pause of Singlestore %s/%s: %w", db.Namespace, db.Name, err)
 	}
 	return nil
+}
+
+// outdated reports whether a write was refused because the database is not any
+// more what it was taken for, and has to be read. A test that fails in a JSON
+// patch makes it invalid.
+func outdated(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err)
 }
 
 // waitFree returns once somebody else's pause is gone, or the database is.
@@ -155,6 +189,11 @@ func (p *Pauser) waitFree(ctx context.Context, db *kubedb.Singlestore) error {
 // exist any more. A request that was never admitted knows no uid.
 func gone(db *kubedb.Singlestore, err error, op events.Operation) bool {
 	return apierrors.IsNotFound(err) || err == nil && op.Database.UID != "" && string(db.UID) != op.Database.UID
+}
+
+func pausedBy(db *kubedb.Singlestore, owner kubedb.Owner) bool {
+	holder, paused := kubedb.PausedBy(db)
+	return paused && holder == owner
 }
 
 func ownerOf(op events.Operation) kubedb.Owner {

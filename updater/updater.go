@@ -5,21 +5,25 @@
 // the claim templates of the workloads, and into the database object.
 //
 // It consumes expanded and publishes updated. A PetSet's claim templates may be
-// changed in place, so no workload is ever deleted. A size is only raised, and
-// only where it is smaller: what a user raised meanwhile stays.
+// changed in place. A StatefulSet's may not: it is deleted without its pods and
+// made anew. A size is only raised, and only where it is smaller: what a user
+// raised meanwhile stays.
 package updater
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
@@ -35,28 +39,57 @@ const (
 	ReasonDatabaseGone = "DatabaseGone"
 	// ReasonUpdateRefused says that the API server refuses the new size.
 	ReasonUpdateRefused = "UpdateRefused"
+	// ReasonRecreateRefused says that a StatefulSet cannot be made anew as it was:
+	// it is left as it is, or was replaced by somebody else.
+	ReasonRecreateRefused = "RecreateRefused"
+	// ReasonWorkloadNotDeleted says that a StatefulSet that is deleted does not go,
+	// ReasonNotAdopted that pods or claims do not belong to it as they must.
+	ReasonWorkloadNotDeleted = "WorkloadNotDeleted"
+	ReasonNotAdopted         = "NotAdopted"
 )
 
 // Updater is the step of this service.
 type Updater struct {
 	client *kubedb.Client
+	core   kubernetes.Interface
 }
 
-// New returns the step. The client needs get and patch on PetSets and
-// databases.
-func New(client *kubedb.Client) *Updater { return &Updater{client: client} }
+// New returns the step. The clients need get and patch on PetSets and databases;
+// where workloads are StatefulSets also get, list, watch, create, patch and delete
+// on these, and list and watch on pods and claims.
+func New(client *kubedb.Client, core kubernetes.Interface) *Updater {
+	return &Updater{client: client, core: core}
+}
 
 // Handle answers expanded with updated.
 func (u *Updater) Handle(ctx context.Context, e events.Event) (events.Event, error) {
+	if err := bus.Confirm(ctx); err != nil {
+		return events.Event{}, err
+	}
 	op := e.Operation
 	// The objects do not depend on each other while the database is paused.
-	group, ctx := errgroup.WithContext(ctx)
-	for _, component := range op.Components {
-		group.Go(func() error { return u.updateWorkload(ctx, op.Database.Namespace, component) })
+	group, writing := errgroup.WithContext(ctx)
+	noPetSet := make([]bool, len(op.Components))
+	for i, component := range op.Components {
+		group.Go(func() error {
+			err := u.updatePetSet(writing, op.Database.Namespace, component)
+			if noPetSet[i] = apierrors.IsNotFound(err); noPetSet[i] {
+				return nil
+			}
+			return err
+		})
 	}
-	group.Go(func() error { return u.updateDatabase(ctx, op) })
+	group.Go(func() error { return u.updateDatabase(writing, op) })
 	if err := group.Wait(); err != nil {
 		return events.Event{}, err
+	}
+	// One after the other: of a database's workloads one at most is absent.
+	for i, component := range op.Components {
+		if noPetSet[i] {
+			if err := (&recreation{u, op, component}).run(ctx); err != nil {
+				return events.Event{}, err
+			}
+		}
 	}
 	return e.Next(events.Updated), nil
 }
@@ -68,12 +101,16 @@ type operation struct {
 	Value any    `json:"value"`
 }
 
-// updateWorkload raises every claim template of the component's PetSet to the
-// new size.
-func (u *Updater) updateWorkload(ctx context.Context, namespace string, component events.Component) error {
+// updatePetSet raises every claim template of the component's PetSet to the size
+// that its volumes have now. That there is none is an error as the API server
+// gives it.
+func (u *Updater) updatePetSet(ctx context.Context, namespace string, component events.Component) error {
 	object := "PetSet " + namespace + "/" + component.Workload
 	return tillNoConflict(func() error {
 		set, err := u.client.PetSets(namespace).Get(ctx, component.Workload, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return err
+		}
 		if err == nil {
 			err = set.Invalid()
 		}
@@ -84,10 +121,11 @@ func (u *Updater) updateWorkload(ctx context.Context, namespace string, componen
 		// another is refused as a conflict.
 		patch := []operation{{"replace", "/metadata/resourceVersion", set.ResourceVersion}}
 		for i, template := range set.Spec.VolumeClaimTemplates {
-			if smaller, err := isSmaller(template.Spec.Resources.Requests.Storage(), component.To); err != nil {
+			size := component.Size(template.Name)
+			if smaller, err := isSmaller(template.Spec.Resources.Requests.Storage(), size); err != nil {
 				return err
 			} else if smaller {
-				patch = append(patch, operation{"replace", fmt.Sprintf("/spec/volumeClaimTemplates/%d/spec/resources/requests/storage", i), component.To})
+				patch = append(patch, operation{"replace", fmt.Sprintf("/spec/volumeClaimTemplates/%d/spec/resources/requests/storage", i), size})
 			}
 		}
 		if len(patch) == 1 {
@@ -107,15 +145,9 @@ func (u *Updater) updateWorkload(ctx context.Context, namespace string, componen
 func (u *Updater) updateDatabase(ctx context.Context, op events.Operation) error {
 	object := op.Database.Kind + " " + op.Database.Namespace + "/" + op.Database.Name
 	return tillNoConflict(func() error {
-		db, err := u.client.Singlestores(op.Database.Namespace).Get(ctx, op.Database.Name, metav1.GetOptions{})
-		if err == nil && string(db.UID) != op.Database.UID {
-			err = apierrors.NewNotFound(schema.GroupResource{Group: kubedb.DatabaseGroupVersion.Group, Resource: kubedb.ResourceSinglestores}, op.Database.Name)
-		}
-		if err == nil {
-			err = db.Invalid()
-		}
+		db, err := u.database(ctx, op.Database)
 		if err != nil {
-			return classify(object, ReasonDatabaseGone, err)
+			return err
 		}
 		patch, err := databasePatch(db, op.Components)
 		if err != nil || patch == nil {
@@ -124,6 +156,35 @@ func (u *Updater) updateDatabase(ctx context.Context, op events.Operation) error
 		_, err = u.client.Singlestores(db.Namespace).Patch(ctx, db.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 		return classify(object, ReasonDatabaseGone, err)
 	})
+}
+
+// database reads that very database.
+func (u *Updater) database(ctx context.Context, database events.Reference) (*kubedb.Singlestore, error) {
+	db, err := u.client.Singlestores(database.Namespace).Get(ctx, database.Name, metav1.GetOptions{})
+	if err == nil && string(db.UID) != database.UID {
+		err = gone(kubedb.DatabaseGroupVersion.Group, kubedb.ResourceSinglestores, database.Name)
+	}
+	if err == nil {
+		err = db.Invalid()
+	}
+	return db, classify(database.Kind+" "+database.Namespace+"/"+database.Name, ReasonDatabaseGone, err)
+}
+
+// statefulSet reads the StatefulSet; nil if there is none.
+func (u *Updater) statefulSet(ctx context.Context, namespace, name string) (*kubedb.StatefulSet, error) {
+	set, err := u.client.StatefulSets(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err == nil {
+		err = set.Invalid()
+	}
+	return set, classify("StatefulSet "+namespace+"/"+name, ReasonWorkloadGone, err)
+}
+
+// gone is what the API server says of an object that does not exist.
+func gone(group, resource, name string) error {
+	return apierrors.NewNotFound(schema.GroupResource{Group: group, Resource: resource}, name)
 }
 
 // databasePatch is a merge patch of the storage requests that are smaller than
@@ -136,12 +197,16 @@ func databasePatch(db *kubedb.Singlestore, components []events.Component) ([]byt
 		if !ok || component.Size() == nil {
 			continue
 		}
-		smaller, err := isSmaller(component.Size(), target.To)
+		size, err := sizeOf(target)
+		if err != nil {
+			return nil, err
+		}
+		smaller, err := isSmaller(component.Size(), size)
 		if err != nil {
 			return nil, err
 		}
 		if smaller {
-			set(patch, target.To, append(component.StoragePath, "resources", "requests", "storage")...)
+			set(patch, size, append(component.StoragePath, "resources", "requests", "storage")...)
 		}
 	}
 	if len(patch) == 1 {
@@ -152,6 +217,23 @@ func databasePatch(db *kubedb.Singlestore, components []events.Component) ([]byt
 		return nil, fmt.Errorf("update Singlestore %s/%s: %w", db.Namespace, db.Name, err)
 	}
 	return data, nil
+}
+
+// sizeOf is the size that all the component's volumes have.
+func sizeOf(component events.Component) (string, error) {
+	least := component.To
+	for _, shared := range component.Shared {
+		size, err := resource.ParseQuantity(shared.Size)
+		if err != nil {
+			return "", fmt.Errorf("size %q: %w", shared.Size, err)
+		}
+		if less, err := isSmaller(&size, least); err != nil {
+			return "", err
+		} else if less {
+			least = shared.Size
+		}
+	}
+	return least, nil
 }
 
 // set puts the value at the path into the tree.
@@ -165,6 +247,14 @@ func set(tree map[string]any, value any, path ...string) {
 		tree = child
 	}
 	tree[path[len(path)-1]] = value
+}
+
+// raise writes the size into the claim template.
+func raise(template *corev1.PersistentVolumeClaim, size string) {
+	requests := corev1.ResourceList{}
+	maps.Copy(requests, template.Spec.Resources.Requests)
+	requests[corev1.ResourceStorage] = resource.MustParse(size)
+	template.Spec.Resources.Requests = requests
 }
 
 // isSmaller reports whether the current size is below the new one.

@@ -34,6 +34,9 @@ func TestDatabasePatch(t *testing.T) {
 		{"both", []events.Component{{Name: "aggregator", To: "2Gi"}, {Name: "leaf", To: "11Gi"}}, `{"metadata":{"resourceVersion":"7"},"spec":{"topology":{
 			"aggregator":{"storage":{"resources":{"requests":{"storage":"2Gi"}}}},"leaf":{"storage":{"resources":{"requests":{"storage":"11Gi"}}}}}}}`},
 		{"one", []events.Component{{Name: "leaf", To: "11Gi"}}, `{"metadata":{"resourceVersion":"7"},"spec":{"topology":{"leaf":{"storage":{"resources":{"requests":{"storage":"11Gi"}}}}}}}`},
+		{"what all volumes have", []events.Component{{Name: "leaf", To: "20Gi", Shared: []events.Shared{{Template: "data", Size: "12Gi"}, {Template: "log", Size: "13Gi"}}}},
+			`{"metadata":{"resourceVersion":"7"},"spec":{"topology":{"leaf":{"storage":{"resources":{"requests":{"storage":"12Gi"}}}}}}}`},
+		{"nothing that all volumes have", []events.Component{{Name: "leaf", To: "20Gi", Shared: []events.Shared{{Template: "data", Size: "20Gi"}, {Template: "log", Size: "5Gi"}}}}, ""},
 		{"there already", []events.Component{{Name: "leaf", To: "10Gi"}}, ""},
 		{"raised by somebody meanwhile", []events.Component{{Name: "leaf", To: "9Gi"}}, ""},
 		{"unknown component", []events.Component{{Name: "node", To: "11Gi"}}, ""},

@@ -4,7 +4,7 @@
 package watcher
 
 import (
-	"strings"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +27,9 @@ func Fold(status kubedb.OpsRequestStatus, e events.Event) kubedb.OpsRequestStatu
 	status.Phase = phase(e)
 	if e.Fact != events.Requested && e.Fact != events.Paused || !waitsForVolume(status.Conditions) {
 		status.Conditions = kubedb.RemoveCondition(status.Conditions, conditionWaiting)
+	}
+	if e.Fact != events.Requested && e.Fact != events.Paused {
+		status.Conditions = kubedb.RemoveCondition(status.Conditions, conditionGrowing)
 	}
 	for _, passed := range e.Operation.History {
 		for _, condition := range conditions(passed.Fact, e.Operation) {
@@ -78,12 +81,14 @@ func conditions(fact events.Fact, op events.Operation) []kubedb.Condition {
 	case events.Expanded:
 		var list []kubedb.Condition
 		for _, component := range op.Components {
-			list = append(list, done(kubedb.VolumeCondition(component.Name)))
+			if len(component.Shared) == 0 {
+				list = append(list, done(kubedb.VolumeCondition(component.Name)))
+			}
 		}
-		if names := notRestarted(op); len(names) > 0 {
-			list = append(list, done(conditionNotRestarted, "not restarted, since their volumes had the size already: "+strings.Join(names, ", ")))
+		if recovered(op) {
+			list = append(list, failed(op.Failure.Error())...)
 		}
-		return list
+		return append(list, reports(op, done)...)
 	case events.Updated:
 		return []kubedb.Condition{
 			done(kubedb.ConditionUpdatePetSets, kubedb.MessageUpdatePetSets),
@@ -104,17 +109,10 @@ func conditions(fact events.Fact, op events.Operation) []kubedb.Condition {
 	return nil
 }
 
-// conditionNotRestarted is our own, too: it says which pods an Offline request
-// had no need to restart.
-const conditionNotRestarted = "PodsNotRestarted"
-
-// notRestarted lists those pods.
-func notRestarted(op events.Operation) []string {
-	var names []string
-	for _, component := range op.Components {
-		names = append(names, component.NotRestarted...)
-	}
-	return names
+// recovered reports whether volumes could not grow, and the request went on for
+// those that did.
+func recovered(op events.Operation) bool {
+	return slices.ContainsFunc(op.Components, func(c events.Component) bool { return len(c.Shared) > 0 })
 }
 
 // skipped reports whether the request was rejected for a newer one.

@@ -4,11 +4,16 @@
 package watcher
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
@@ -38,6 +43,16 @@ func chain(facts ...events.Fact) []events.Event {
 	return list
 }
 
+// recovery returns the events of a chain whose leaves could not all grow.
+func recovery() []events.Event {
+	list := chain(events.Requested, events.Paused, events.Expanded)
+	expanded := &list[2].Operation
+	expanded.Components[1].Shared = []events.Shared{{Template: "data", Size: "10Gi"}}
+	expanded.Failure = &events.Failure{Step: "expand", Object: "PersistentVolumeClaim demo/data-sdb-leaf-0", Reason: "ControllerResizeInfeasible", Message: "no room"}
+	updated := list[2].Next(events.Updated)
+	return append(list, updated, updated.Next(events.Resumed))
+}
+
 func summary(status kubedb.OpsRequestStatus) []string {
 	var list []string
 	for _, condition := range status.Conditions {
@@ -50,24 +65,27 @@ func TestFold(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name       string
-		facts      []events.Fact
+		chain      []events.Event
 		phase      kubedb.OpsRequestPhase
 		conditions []string
 	}{
-		{"begun", []events.Fact{events.Requested}, kubedb.OpsProgressing, []string{"VolumeExpansion=True"}},
-		{"successful", []events.Fact{events.Requested, events.Paused, events.Expanded, events.Updated, events.Resumed}, kubedb.OpsSuccessful, []string{
+		{"begun", chain(events.Requested), kubedb.OpsProgressing, []string{"VolumeExpansion=True"}},
+		{"successful", chain(events.Requested, events.Paused, events.Expanded, events.Updated, events.Resumed), kubedb.OpsSuccessful, []string{
 			"VolumeExpansion=True", "DatabasePauseSucceeded=True", "UpdateAggregatorNodePVCs=True", "UpdateLeafNodePVCs=True",
 			"UpdatePetSets=True", "ReadyPetSets=True", "Successful=True",
 		}},
-		{"failed, but not resumed yet", []events.Fact{events.Requested, events.Paused, events.Failed}, kubedb.OpsProgressing, []string{"VolumeExpansion=False", "DatabasePauseSucceeded=True"}},
-		{"failed", []events.Fact{events.Requested, events.Paused, events.Failed, events.Resumed}, kubedb.OpsFailed, []string{"VolumeExpansion=False", "DatabasePauseSucceeded=True"}},
-		{"cancelled", []events.Fact{events.Requested, events.Cancelled, events.Resumed}, kubedb.OpsFailed, []string{"VolumeExpansion=False"}},
-		{"rejected", []events.Fact{events.Rejected}, kubedb.OpsFailed, []string{"VolumeExpansion=False"}},
+		{"failed, but not resumed yet", chain(events.Requested, events.Paused, events.Failed), kubedb.OpsProgressing, []string{"VolumeExpansion=False", "DatabasePauseSucceeded=True"}},
+		{"failed", chain(events.Requested, events.Paused, events.Failed, events.Resumed), kubedb.OpsFailed, []string{"VolumeExpansion=False", "DatabasePauseSucceeded=True"}},
+		{"recovered", recovery(), kubedb.OpsFailed, []string{
+			"VolumeExpansion=False", "DatabasePauseSucceeded=True", "UpdateAggregatorNodePVCs=True", "UpdatePetSets=True", "ReadyPetSets=True",
+		}},
+		{"cancelled", chain(events.Requested, events.Cancelled, events.Resumed), kubedb.OpsFailed, []string{"VolumeExpansion=False"}},
+		{"rejected", chain(events.Rejected), kubedb.OpsFailed, []string{"VolumeExpansion=False"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			list := chain(c.facts...)
+			list := c.chain
 			last := list[len(list)-1]
 
 			var one kubedb.OpsRequestStatus
@@ -124,4 +142,90 @@ func TestTelling(t *testing.T) {
 			require.NotEmpty(t, what.note, e.Fact)
 		}
 	}
+	what, _ := telling(recovery()[2])
+	require.Equal(t, "Warning", what.kind)
+	require.Contains(t, what.note, "ControllerResizeInfeasible")
+}
+
+// What a person should know of a request that went well is said in a condition
+// each, and with many objects it stays short.
+func TestFoldReports(t *testing.T) {
+	t.Parallel()
+	e := chain(events.Requested, events.Paused, events.Expanded)[2]
+	e.Operation.Leftovers = events.GrowLeftovers
+	leaf := &e.Operation.Components[1]
+	leaf.Leftover = []events.Volume{{Claim: "data-sdb-leaf-2", Capacity: "10Gi"}}
+	for i := range reported + 5 {
+		leaf.Missing = append(leaf.Missing, fmt.Sprintf("data-sdb-leaf-%d", 3+i))
+	}
+	status := Fold(kubedb.OpsRequestStatus{}, e)
+	missing, leftover := kubedb.FindCondition(status.Conditions, conditionMissing), kubedb.FindCondition(status.Conditions, conditionLeftover)
+	require.Equal(t, "claims of pods that there are no longer were asked to grow and not waited for: data-sdb-leaf-2 (10Gi)", leftover.Message)
+	require.Contains(t, missing.Message, "data-sdb-leaf-3, ")
+	require.Contains(t, missing.Message, "data-sdb-leaf-22 and 5 more")
+	require.Nil(t, kubedb.FindCondition(status.Conditions, conditionNotRestarted))
+}
+
+// The status of a request stays small, however many volumes it has and however
+// much is said of each.
+func TestTheStatusOfAThousandVolumesIsSmall(t *testing.T) {
+	t.Parallel()
+	const volumes, bound = 1000, 24 << 10
+	list := chain(events.Requested, events.Paused, events.Expanded)
+	op := &list[2].Operation
+	leaf := &op.Components[1]
+	for i := range volumes {
+		claim := fmt.Sprintf("data-%s-leaf-%d", strings.Repeat("x", 50), i)
+		leaf.Volumes = append(leaf.Volumes, events.Volume{Claim: claim, Capacity: "10Gi"})
+		leaf.NotRestarted, leaf.Missing = append(leaf.NotRestarted, claim), append(leaf.Missing, claim)
+		leaf.Leftover = append(leaf.Leftover, events.Volume{Claim: claim, Capacity: "10Gi"})
+	}
+	leaf.Shared = []events.Shared{{Template: "data", Size: "10Gi"}}
+	op.Failure = &events.Failure{Step: "expand", Object: "Singlestore demo/sdb", Reason: "DeadlineExceeded", Message: strings.Repeat("a volume's words, ", volumes)}
+	last := list[2].Next(events.Updated).Failed(events.Failure{Step: "update", Object: "Singlestore demo/sdb", Reason: "UpdateRefused", Message: strings.Repeat("more, ", volumes)}).Next(events.Resumed)
+
+	var growing growing
+	for i := range volumes {
+		growing.hear(events.Progress{Request: op.Request, Component: "leaf", Claim: leaf.Volumes[i].Claim, Grown: i, Volumes: volumes, State: "NodeResizePending", Capacity: "10Gi", To: "11Gi"}, time.Time{}, growingRest)
+	}
+	message, _ := growing.take(types.NamespacedName{Namespace: "demo", Name: "grow"}, "u", time.Now())
+	require.Contains(t, message, "leaf: 999 of 1000 volumes have grown")
+
+	status := kubedb.OpsRequestStatus{Conditions: []kubedb.Condition{
+		{Type: conditionGrowing, Status: metav1.ConditionTrue, Message: message},
+		{Type: conditionWaiting, Status: metav1.ConditionTrue, Message: strings.Repeat("x", maxWaiting)},
+	}}
+	for _, status := range []kubedb.OpsRequestStatus{status, Fold(status, list[1]), Fold(status, last)} {
+		data, err := json.Marshal(status)
+		require.NoError(t, err)
+		require.Less(t, len(data), bound)
+	}
+}
+
+// What is heard of volumes is written when it has rested, once, and until the next
+// is heard not again.
+func TestGrowingRests(t *testing.T) {
+	t.Parallel()
+	var growing growing
+	key, begin := types.NamespacedName{Namespace: "demo", Name: "grow"}, time.Now()
+	p := events.Progress{Request: events.Reference{Namespace: "demo", Name: "grow", UID: "u"}, Component: "leaf", Claim: "c", State: "Requested", Capacity: "10Gi", To: "11Gi", Volumes: 2}
+	require.True(t, growing.hear(p, begin, growingRest))
+	p.Component = "aggregator"
+	require.False(t, growing.hear(p, begin.Add(time.Second), growingRest), "it is going to be looked at")
+
+	message, again := growing.take(key, "u", begin.Add(time.Second))
+	require.Empty(t, message)
+	require.Equal(t, growingRest-time.Second, again)
+	message, again = growing.take(key, "u", begin.Add(growingRest))
+	require.Equal(t, "aggregator: 0 of 2 volumes have grown, at last heard c: Requested, 10Gi of 11Gi; leaf: 0 of 2 volumes have grown, at last heard c: Requested, 10Gi of 11Gi", message)
+	require.Zero(t, again)
+	message, _ = growing.take(key, "u", begin.Add(time.Hour))
+	require.Empty(t, message)
+
+	require.True(t, growing.hear(p, begin.Add(time.Hour), growingRest))
+	message, again = growing.take(key, "another of the name", begin.Add(2*time.Hour))
+	require.Empty(t, message)
+	require.Zero(t, again)
+	growing.forget(key)
+	require.Empty(t, growing.requests)
 }

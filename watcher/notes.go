@@ -13,20 +13,24 @@ import (
 
 // How long a status may stay behind its chain: the first fact and the last are
 // written at once, what lies between within a second, or later the more requests
-// are under way, so that there is about one such write in 10 ms at most.
+// are under way, so that there are about twenty such writes a second at most.
 const (
 	minRest    = time.Second
-	restPerOne = 10 * time.Millisecond
+	restPerOne = 50 * time.Millisecond
 	maxRest    = 10 * time.Second
 )
+
+// rest is how long a status may stay behind its chain now.
+func (w *Watcher) rest() time.Duration {
+	underWay := len(w.requests.GetIndexer().ListIndexFuncValues(byDatabase))
+	return max(minRest, min(time.Duration(underWay)*restPerOne, maxRest))
+}
 
 // notes are the facts that wait to be written into the status of their
 // requests. A fact carries the history of its chain, so that a later one says
 // all that is said by an earlier one, which then need not be written: the later
 // one is in the stream and will be handled, whoever dies.
 type notes struct {
-	least time.Duration // a fact rests
-
 	mu   sync.Mutex
 	open map[string]*note // by the uid of the request
 }
@@ -37,10 +41,11 @@ type note struct {
 	outdated chan struct{} // closed when a newer one has come
 }
 
-// rest returns when the fact is to be written, or returns false when a newer one
-// says it all. A fact that begins or ends a chain is to be written at once.
-func (n *notes) rest(ctx context.Context, e events.Event) (write bool, err error) {
-	own, rest, newest := n.lay(e)
+// wait returns when the fact, which may rest for as long, is to be written, or
+// returns false when a newer one says it all. A fact that begins or ends a chain
+// is to be written at once.
+func (n *notes) wait(ctx context.Context, e events.Event, rest time.Duration) (write bool, err error) {
+	own, newest := n.lay(e)
 	if !newest {
 		return false, nil
 	}
@@ -63,13 +68,13 @@ func (n *notes) rest(ctx context.Context, e events.Event) (write bool, err error
 
 // lay puts the fact down in the place of an older one of its request. newest is
 // false when there is a newer one.
-func (n *notes) lay(e events.Event) (own *note, rest time.Duration, newest bool) {
+func (n *notes) lay(e events.Event) (own *note, newest bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	uid := e.Operation.Request.UID
 	if held := n.open[uid]; held != nil {
 		if held.sequence > e.Sequence {
-			return nil, 0, false
+			return nil, false
 		}
 		close(held.outdated)
 	}
@@ -78,7 +83,7 @@ func (n *notes) lay(e events.Event) (own *note, rest time.Duration, newest bool)
 	}
 	own = &note{sequence: e.Sequence, outdated: make(chan struct{})}
 	n.open[uid] = own
-	return own, max(n.least, min(time.Duration(len(n.open))*restPerOne, maxRest)), true
+	return own, true
 }
 
 // takeAway removes the fact, unless another is in its place.

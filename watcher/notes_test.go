@@ -24,10 +24,10 @@ func held(facts ...events.Fact) []events.Event {
 
 func TestTheFirstAndTheLastFactAreWrittenAtOnce(t *testing.T) {
 	t.Parallel()
-	n := notes{least: time.Hour}
+	n := notes{}
 	list := held(events.Requested, events.Paused, events.Expanded, events.Updated, events.Resumed)
 	for _, e := range []events.Event{list[0], list[4], held(events.Rejected)[0]} {
-		write, err := n.rest(t.Context(), e)
+		write, err := n.wait(t.Context(), e, time.Hour)
 		require.NoError(t, err)
 		require.True(t, write, e.Fact)
 	}
@@ -36,9 +36,9 @@ func TestTheFirstAndTheLastFactAreWrittenAtOnce(t *testing.T) {
 
 func TestAFactIsLeftToANewerOne(t *testing.T) {
 	t.Parallel()
-	n := notes{least: time.Hour}
+	n := notes{}
 	list := held(events.Requested, events.Paused, events.Expanded, events.Updated)
-	first, _, _ := n.lay(list[1])
+	first, _ := n.lay(list[1])
 	type answer struct {
 		write bool
 		err   error
@@ -46,11 +46,11 @@ func TestAFactIsLeftToANewerOne(t *testing.T) {
 	answers := make(chan answer, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		write, err := n.rest(ctx, list[3])
+		write, err := n.wait(ctx, list[3], time.Hour)
 		answers <- answer{write, err}
 	}()
 	<-first.outdated
-	write, err := n.rest(t.Context(), list[2])
+	write, err := n.wait(t.Context(), list[2], time.Hour)
 	require.NoError(t, err)
 	require.False(t, write, "an older fact that comes late is said by the newer one")
 
@@ -63,10 +63,10 @@ func TestAFactIsLeftToANewerOne(t *testing.T) {
 
 func TestAFactIsWrittenWhenItsTimeHasCome(t *testing.T) {
 	t.Parallel()
-	n := notes{least: time.Hour}
+	n := notes{}
 	paused := held(events.Requested, events.Paused)[1]
 	paused.Time = time.Now().Add(-2 * time.Hour)
-	write, err := n.rest(t.Context(), paused)
+	write, err := n.wait(t.Context(), paused, time.Hour)
 	require.NoError(t, err)
 	require.True(t, write)
 }

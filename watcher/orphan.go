@@ -38,9 +38,9 @@ func ownerOf(db *kubedb.Singlestore) (kubedb.Owner, bool) {
 }
 
 // takeBack has every database resumed that is paused for a request of that name
-// which does not exist any more, its finalizer taken off by force, or is being
-// deleted after the broker lost its chain. Only the pauser may write a pause, so
-// this is a cancellation like any other.
+// which does not exist any more, its finalizer taken off by force, or has ended or
+// is being deleted after the broker lost its chain. Only the pauser may write a
+// pause, so this is a cancellation like any other.
 func (w *Watcher) takeBack(ctx context.Context, key types.NamespacedName) error {
 	objects, err := w.databases.GetIndexer().ByIndex(byPause, key.String())
 	if err != nil {
@@ -54,10 +54,9 @@ func (w *Watcher) takeBack(ctx context.Context, key types.NamespacedName) error 
 		if err != nil {
 			return err
 		}
-		if request != nil && request.DeletionTimestamp == nil {
+		if request != nil && request.DeletionTimestamp == nil && !request.Status.Phase.Terminal() {
 			continue
 		}
-		zerolog.Ctx(ctx).Warn().Str("database", db.Name).Stringer("request", key).Msg("the request that holds the database paused is gone or going, taking its pause back")
 		if err := w.cancelGone(ctx, events.Operation{Request: ref, Database: events.Reference{
 			Kind: kubedb.KindSinglestore, Namespace: db.Namespace, Name: db.Name, UID: string(db.UID), Generation: db.Generation,
 		}, StepTimeout: events.SecondsOf(w.StepTimeout)}); err != nil {
@@ -67,13 +66,15 @@ func (w *Watcher) takeBack(ctx context.Context, key types.NamespacedName) error 
 	return nil
 }
 
-// cancelGone ends the chain of a request that is gone. A chain that the broker
+// cancelGone ends the chain of a request that is gone or has ended. A chain that the broker
 // has lost is begun anew to be ended: it names no volumes, so that nothing but
 // its end can come of it.
 func (w *Watcher) cancelGone(ctx context.Context, op events.Operation) error {
 	first := events.First(events.Requested, kind, op)
 	last, err := w.Chain.Last(ctx, first.ChainKey())
 	if errors.Is(err, bus.ErrNoChain) {
+		zerolog.Ctx(ctx).Warn().Str("database", op.Database.Namespace+"/"+op.Database.Name).Str("request", op.Request.Name).
+			Msg("database is paused for a request that is gone or has ended, and the broker has lost its chain: taking the pause back")
 		last, err = w.Chain.Begin(ctx, first)
 	}
 	if lost := new(bus.LostRace); errors.As(err, &lost) {

@@ -40,7 +40,7 @@ func (w *Watcher) Handle(ctx context.Context, e events.Event) (events.Event, err
 // write folds the fact into the status when it is time to, unless a newer one
 // does.
 func (w *Watcher) write(ctx context.Context, e events.Event) error {
-	write, err := w.notes.rest(ctx, e)
+	write, err := w.notes.wait(ctx, e, w.rest())
 	if !write || err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (w *Watcher) write(ctx context.Context, e events.Event) error {
 // find returns the request from the cache, or from the API server if the cache
 // lags behind; nil if there is none.
 func (w *Watcher) find(ctx context.Context, ref events.Reference) (*kubedb.SinglestoreOpsRequest, error) {
-	object, exists, err := w.requests.GetStore().GetByKey(ref.Namespace + "/" + ref.Name)
+	object, exists, err := w.written.GetByKey(ref.Namespace + "/" + ref.Name)
 	if err == nil && exists {
 		if request := object.(*kubedb.SinglestoreOpsRequest); string(request.UID) == ref.UID {
 			return request, nil
@@ -90,8 +90,7 @@ func (w *Watcher) writeStatus(ctx context.Context, request *kubedb.SinglestoreOp
 	if err != nil {
 		return err
 	}
-	_, err = w.Client.SinglestoreOpsRequests(request.Namespace).Patch(ctx, request.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
-	switch {
+	switch err := w.patch(ctx, request, patch, "status"); {
 	case err == nil, apierrors.IsConflict(err):
 		return err
 	case apierrors.IsNotFound(err):
@@ -99,4 +98,17 @@ func (w *Watcher) writeStatus(ctx context.Context, request *kubedb.SinglestoreOp
 	default:
 		return fmt.Errorf("write the status of request %s/%s: %w", request.Namespace, request.Name, err)
 	}
+}
+
+// patch changes the request, or a subresource of it, and remembers what it has
+// become.
+func (w *Watcher) patch(ctx context.Context, request *kubedb.SinglestoreOpsRequest, patch []byte, subresources ...string) error {
+	client := w.Client.SinglestoreOpsRequests(request.Namespace)
+	written, err := client.Patch(ctx, request.Name, types.MergePatchType, patch, metav1.PatchOptions{}, subresources...)
+	if err != nil {
+		return err
+	}
+	written.ManagedFields = nil
+	w.written.Mutation(written)
+	return nil
 }

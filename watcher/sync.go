@@ -34,8 +34,10 @@ func (w *Watcher) sync(ctx context.Context, key types.NamespacedName) error {
 	if err := w.takeBack(ctx, key); err != nil {
 		return err
 	}
-	object, exists, err := w.requests.GetStore().GetByKey(key.String())
+	object, exists, err := w.written.GetByKey(key.String())
 	if err != nil || !exists {
+		w.waits.forget(key)
+		w.growing.forget(key)
 		return err
 	}
 	request := object.(*kubedb.SinglestoreOpsRequest)
@@ -43,11 +45,13 @@ func (w *Watcher) sync(ctx context.Context, key types.NamespacedName) error {
 	case request.DeletionTimestamp != nil:
 		return w.cancel(ctx, request)
 	case request.Status.Phase.Terminal():
+		w.waits.forget(key)
+		w.growing.forget(key)
 		return w.letGo(ctx, request)
 	case plan.Pending(request):
 		return w.admit(ctx, request)
 	case request.Status.Phase == kubedb.OpsProgressing:
-		return errors.Join(w.sayWhoPauses(ctx, request), w.redrive(ctx, request))
+		return errors.Join(w.sayWhoPauses(ctx, request), w.sayProgress(ctx, request), w.sayGrowing(ctx, request), w.redrive(ctx, request))
 	default:
 		return nil // it waits for somebody's approval
 	}
@@ -134,8 +138,12 @@ func (w *Watcher) operation(request *kubedb.SinglestoreOpsRequest, p plan.Plan) 
 		},
 		Mode:        events.Mode(request.Spec.VolumeExpansion.Mode),
 		Apply:       events.Apply(request.Spec.Apply),
+		Infeasible:  events.Infeasible(request.Annotations[kubedb.AnnotationInfeasible]),
 		StepTimeout: events.SecondsOf(timeout),
 		MaxRetries:  retries,
+	}
+	if request.Annotations[AnnotationLeftoverClaims] == "grow" {
+		op.Leftovers = events.GrowLeftovers
 	}
 	for _, component := range p.Components {
 		c := events.Component{Name: component.Name, Workload: component.Workload, From: component.From, To: component.To}
@@ -277,11 +285,12 @@ func (w *Watcher) setFinalizers(ctx context.Context, request *kubedb.Singlestore
 	if err != nil {
 		return fmt.Errorf("finalizers of request %s/%s: %w", request.Namespace, request.Name, err)
 	}
-	_, err = w.Client.SinglestoreOpsRequests(request.Namespace).Patch(ctx, request.Name, types.MergePatchType, patch, metav1.PatchOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
+	switch err := w.patch(ctx, request, patch); {
+	case err == nil, apierrors.IsNotFound(err):
+		return nil
+	default:
 		return fmt.Errorf("finalizers of request %s/%s: %w", request.Namespace, request.Name, err)
 	}
-	return nil
 }
 
 // sayWhoPauses says in the status that somebody else holds the database paused,
@@ -303,6 +312,10 @@ func hasPaused(request *kubedb.SinglestoreOpsRequest) bool {
 	return kubedb.IsConditionTrue(request.Status.Conditions, kubedb.ConditionDatabasePauseSucceeded)
 }
 
+// maxWaiting bounds what a request is said to wait for, in bytes: each of a
+// thousand volumes may have a reason.
+const maxWaiting = 4 << 10
+
 // wait says in the status of a request what it waits for. It is looked at again
 // when its database changes.
 func (w *Watcher) wait(ctx context.Context, request *kubedb.SinglestoreOpsRequest, phase kubedb.OpsRequestPhase, reason, message string) error {
@@ -310,7 +323,7 @@ func (w *Watcher) wait(ctx context.Context, request *kubedb.SinglestoreOpsReques
 	status.Phase = phase
 	status.ObservedGeneration = request.Generation
 	status.Conditions = kubedb.SetCondition(status.Conditions, kubedb.Condition{
-		Type: conditionWaiting, Status: metav1.ConditionTrue, Reason: reason, Message: message,
+		Type: conditionWaiting, Status: metav1.ConditionTrue, Reason: reason, Message: events.Shorten(message, maxWaiting),
 		ObservedGeneration: request.Generation, LastTransitionTime: metav1.NewTime(time.Now()).Rfc3339Copy(),
 	})
 	return w.writeStatus(ctx, request, status)

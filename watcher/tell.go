@@ -57,7 +57,7 @@ func (w *Watcher) record(ctx context.Context, request *kubedb.SinglestoreOpsRequ
 		Action:              action,
 		Type:                what.kind,
 		Reason:              what.reason,
-		Note:                shorten(what.note),
+		Note:                events.Shorten(what.note, maxNote),
 		Regarding: corev1.ObjectReference{
 			APIVersion: kubedb.OpsGroupVersion.String(), Kind: kubedb.KindSinglestoreOpsRequest,
 			Namespace: request.Namespace, Name: request.Name, UID: request.UID, ResourceVersion: request.ResourceVersion,
@@ -69,6 +69,9 @@ func (w *Watcher) record(ctx context.Context, request *kubedb.SinglestoreOpsRequ
 	}
 	return nil
 }
+
+// maxNote keeps a note within what the API takes: 1 KiB.
+const maxNote = 1000
 
 // told is what a Kubernetes event says.
 type told struct{ kind, reason, note string }
@@ -84,6 +87,9 @@ func telling(e events.Event) (told, bool) {
 	case events.Paused:
 		return told{corev1.EventTypeNormal, kubedb.EventSuccessful, kubedb.PausedMessage(database.Namespace, database.Name, request.Name)}, true
 	case events.Expanded:
+		if recovered(op) {
+			return told{corev1.EventTypeWarning, kubedb.EventFailed, op.Failure.Error()}, true
+		}
 		return told{corev1.EventTypeNormal, kubedb.ConditionVolumeExpansion, "every volume has its new size: " + sizes(op)}, true
 	case events.Updated:
 		return told{corev1.EventTypeNormal, kubedb.ConditionUpdatePetSets, kubedb.MessageUpdatePetSets}, true
@@ -119,13 +125,4 @@ func eventName(request *kubedb.SinglestoreOpsRequest, what string) string {
 		name = strings.TrimRight(name[:limit], "-.")
 	}
 	return fmt.Sprintf("%s.%s.%.8s", name, what, request.UID)
-}
-
-// shorten keeps a note within what the API takes (1 KiB).
-func shorten(note string) string {
-	const limit = 1000
-	if len(note) <= limit {
-		return note
-	}
-	return strings.ToValidUTF8(note[:limit], "") + "..."
 }

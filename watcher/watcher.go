@@ -65,11 +65,12 @@ type Watcher struct {
 
 	planner   *plan.Planner
 	requests  cache.SharedIndexInformer
+	written   cache.MutationCache // the requests as we wrote them, where the watch lags behind
 	databases cache.SharedIndexInformer
 	loop      *control.Loop
-	// waiters are the requests, by uid, that are said to wait for a volume.
-	waiters map[string]bool
-	notes   notes
+	waits     waits
+	growing   growing
+	notes     notes
 }
 
 // needs is what a watcher must be allowed to do to begin with a request.
@@ -85,8 +86,11 @@ func New(config Config) (*Watcher, error) {
 		planner:   &plan.Planner{Client: config.Client, Core: config.Core, Policy: config.Policy, Needs: needs},
 		requests:  config.Client.SinglestoreOpsRequestInformer(config.Namespace),
 		databases: config.Client.SinglestoreInformer(config.Namespace),
-		waiters:   map[string]bool{},
-		notes:     notes{least: minRest},
+		waits:     waits{newest: map[types.NamespacedName]map[string]heard{}},
+	}
+	var err error
+	if w.written, err = newWritten(w.requests); err != nil {
+		return nil, err
 	}
 	if err := w.requests.AddIndexers(cache.Indexers{byDatabase: unfinished}); err != nil {
 		return nil, fmt.Errorf("index requests: %w", err)

@@ -32,15 +32,20 @@ type shape struct {
 	aggregators, leaves int32
 	// grow lists the components that grow.
 	grow []string
+	// mode is how. Offline, the driver refuses to expand a volume in use.
+	mode kubedb.VolumeExpansionMode
 }
 
 // shapes are those that can be chosen. A cluster of KubeDB always has an
 // aggregator; in shape one it does not grow.
 var shapes = map[string]shape{
-	"one":  {"one", 1, 3, []string{kubedb.ComponentLeaf}},
-	"two":  {"two", 1, 2, []string{kubedb.ComponentAggregator, kubedb.ComponentLeaf}},
-	"node": {"node", 0, 0, []string{kubedb.ComponentNode}},
+	"one":     {"one", 1, 3, []string{kubedb.ComponentLeaf}, kubedb.ModeOnline},
+	"two":     {"two", 1, 2, []string{kubedb.ComponentAggregator, kubedb.ComponentLeaf}, kubedb.ModeOnline},
+	"node":    {"node", 0, 0, []string{kubedb.ComponentNode}, kubedb.ModeOnline},
+	"offline": {"offline", 1, 3, []string{kubedb.ComponentLeaf}, kubedb.ModeOffline},
 }
+
+func (s shape) offline() bool { return s.mode == kubedb.ModeOffline }
 
 func shapeNames() []string { return slices.Sorted(maps.Keys(shapes)) }
 
@@ -73,7 +78,7 @@ func (s shape) database(name string) *kubedb.Singlestore {
 
 // request asks for the growth of a database.
 func (s shape) request(database string, size resource.Quantity) *kubedb.SinglestoreOpsRequest {
-	expansion := &kubedb.VolumeExpansion{Mode: kubedb.ModeOnline}
+	expansion := &kubedb.VolumeExpansion{Mode: s.mode}
 	for _, component := range s.grow {
 		switch component {
 		case kubedb.ComponentAggregator:
@@ -92,15 +97,14 @@ func (s shape) request(database string, size resource.Quantity) *kubedb.Singlest
 	}
 }
 
-// claims lists the claims of a database that grow.
-func (s shape) claims(db *kubedb.Singlestore, sets map[string]*kubedb.PetSet) []string {
-	var names []string
+// claims lists the claims of a database that grow, and the pods that use them.
+func (s shape) claims(db *kubedb.Singlestore, sets map[string]*kubedb.PetSet) (claims, pods []string) {
 	for _, component := range db.Components() {
 		if set := sets[component.Workload]; set != nil && slices.Contains(s.grow, component.Name) {
-			names = append(names, set.ClaimNames()...)
+			claims, pods = append(claims, set.Workload().ClaimNames()...), append(pods, set.Workload().PodNames()...)
 		}
 	}
-	return names
+	return claims, pods
 }
 
 func gibibytes(n int) resource.Quantity { return resource.MustParse(fmt.Sprintf("%dGi", n)) }
@@ -114,25 +118,36 @@ func (b *bench) createDatabases(ctx context.Context) error {
 	if err := b.view.start(ctx); err != nil {
 		return err
 	}
-	race := newRace(b.n)
+	for names := range slices.Chunk(b.names(), together) {
+		if err := b.createSome(ctx, names); err != nil {
+			return fmt.Errorf("create databases: %w", err)
+		}
+	}
+	return b.listClaims(ctx)
+}
+
+// together is how many databases are made at once: the scheduler tries every pod
+// that waits for its volumes again whenever one of the others has got its own.
+const together = 40
+
+// createSome creates databases and waits until they are Ready.
+func (b *bench) createSome(ctx context.Context, names []string) error {
+	race := newRace(len(names))
 	stop := b.view.onDatabase(func(db *kubedb.Singlestore) {
 		if db.Status.Phase == kubedb.DatabaseReady {
 			race.end(db.Name)
 		}
 	})
 	defer stop()
-	err = each(ctx, b.names(), func(ctx context.Context, name string) error {
+	err := each(ctx, names, func(ctx context.Context, name string) error {
 		race.begin(name)
 		_, err := b.stack.Clients.KubeDB.Singlestores(namespace).Create(ctx, b.shape.database(name), metav1.CreateOptions{})
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("create databases: %w", err)
-	}
-	if err := race.wait(ctx, fmt.Sprintf("N=%d: databases Ready", b.n)); err != nil {
 		return err
 	}
-	return b.listClaims(ctx)
+	return race.wait(ctx, fmt.Sprintf("N=%d: databases from %s on Ready", b.n, names[0]))
 }
 
 // listClaims finds the claims that grow.
@@ -145,13 +160,13 @@ func (b *bench) listClaims(ctx context.Context) error {
 	for i := range list.Items {
 		sets[list.Items[i].Name] = &list.Items[i]
 	}
-	b.claims, b.owner = map[string][]string{}, map[string]string{}
+	b.claims, b.pods, b.owner = map[string][]string{}, map[string][]string{}, map[string]string{}
 	for _, name := range b.names() {
-		claims := b.shape.claims(b.shape.database(name), sets)
+		claims, pods := b.shape.claims(b.shape.database(name), sets)
 		if len(claims) == 0 {
 			return fmt.Errorf("database %s has no claims that grow", name)
 		}
-		b.claims[name] = claims
+		b.claims[name], b.pods[name] = claims, pods
 		for _, claim := range claims {
 			b.owner[claim] = name
 		}

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/opsrelay/opsrelay/deploy/cluster"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/services/bus"
 )
@@ -29,6 +30,7 @@ type bench struct {
 	audit     *auditLog
 	size      int                 // of the volumes that grow, in GiB
 	claims    map[string][]string // those that grow, by database
+	pods      map[string][]string // those that use them, by database
 	owner     map[string]string   // the database of such a claim
 }
 
@@ -63,7 +65,7 @@ func (b *bench) start(ctx context.Context) (err error) {
 	}
 	args := append([]string{"--log-level=info"}, b.args...)
 	options := stack.Options{
-		Directory: b.directory, Binary: b.binary, Replicas: b.replicas, AuditReads: true,
+		Directory: b.directory, Binary: b.binary, Replicas: b.replicas, AuditReads: true, Attach: b.shape.offline(),
 		NATS: b.brokers.URL, NATSReplicas: b.nats.replicas(), Args: map[string][]string{},
 	}
 	for _, service := range append(append([]string{}, stack.Relay...), stack.KubeDB...) {
@@ -75,7 +77,12 @@ func (b *bench) start(ctx context.Context) (err error) {
 	if b.bus, err = b.stack.Connect(ctx, "bench"); err != nil {
 		return err
 	}
-	b.view, b.audit = newView(b.stack.Clients), &auditLog{path: b.stack.Cluster.AuditLog}
+	b.view, b.audit = newView(b.stack.Clients, b.shape.offline()), &auditLog{path: b.stack.Cluster.AuditLog}
+	if b.shape.offline() {
+		if err := b.stack.Cluster.SetFault(ctx, cluster.AllVolumes, cluster.Fault{OfflineOnly: true}); err != nil {
+			return err
+		}
+	}
 	return b.createDatabases(ctx)
 }
 
@@ -99,9 +106,12 @@ func (b *bench) pairUp(ctx context.Context) (*result, error) {
 		Time: time.Now().UTC(), Machine: machine(), N: b.n, Shape: b.shape.name, Replicas: b.replicas, NATS: string(b.nats),
 		IdleSeconds: b.idleFor.Seconds(), VolumesPerDatabase: len(b.claims[b.names()[0]]),
 	}
-	pairs := b.pairsFor(b.n)
+	pairs, least := b.pairsFor(b.n), b.floor
+	if b.shape.offline() {
+		least = b.restart
+	}
 	for i := range pairs + 1 {
-		floor, err := b.round(ctx, "floor", b.floor)
+		floor, err := b.round(ctx, "floor", least)
 		if err != nil {
 			return nil, err
 		}

@@ -20,16 +20,20 @@ import (
 // measured.
 type view struct {
 	claims, requests, databases cache.SharedIndexInformer
+	pods                        cache.SharedIndexInformer // nil if nobody waits for pods
 
 	mu      sync.Mutex
 	changed time.Time
 }
 
-func newView(clients runtime.Clients) *view {
+func newView(clients runtime.Clients, pods bool) *view {
 	v := &view{
 		claims:    kubedb.NewInformer(clients.Core.CoreV1().PersistentVolumeClaims(namespace), &corev1.PersistentVolumeClaim{}),
 		requests:  clients.KubeDB.SinglestoreOpsRequestInformer(namespace),
 		databases: clients.KubeDB.SinglestoreInformer(namespace),
+	}
+	if pods {
+		v.pods = kubedb.NewInformer(clients.Core.CoreV1().Pods(namespace), &corev1.Pod{})
 	}
 	for _, informer := range v.all() {
 		v.on(informer, func(any) {
@@ -42,7 +46,11 @@ func newView(clients runtime.Clients) *view {
 }
 
 func (v *view) all() []cache.SharedIndexInformer {
-	return []cache.SharedIndexInformer{v.claims, v.requests, v.databases}
+	all := []cache.SharedIndexInformer{v.claims, v.requests, v.databases}
+	if v.pods != nil {
+		all = append(all, v.pods)
+	}
+	return all
 }
 
 // start runs the watches until the context ends.
@@ -78,6 +86,14 @@ func (v *view) onClaim(told func(*corev1.PersistentVolumeClaim)) (stop func()) {
 	return v.on(v.claims, func(object any) {
 		if claim, ok := object.(*corev1.PersistentVolumeClaim); ok {
 			told(claim)
+		}
+	})
+}
+
+func (v *view) onPod(told func(*corev1.Pod)) (stop func()) {
+	return v.on(v.pods, func(object any) {
+		if pod, ok := object.(*corev1.Pod); ok {
+			told(pod)
 		}
 	})
 }

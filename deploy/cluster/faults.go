@@ -12,6 +12,9 @@ import (
 	"net/http"
 )
 
+// NodeExpand is the operation of a fault that the node meets.
+const NodeExpand = "nodeExpand"
+
 // Fault is how the storage driver misbehaves when it is to expand a volume.
 type Fault struct {
 	// Delay is how long it thinks first, as Go writes durations.
@@ -27,6 +30,11 @@ type Fault struct {
 	OfflineOnly bool `json:"offlineOnly,omitempty"`
 	// Times is how often the fault happens before it is gone; 0 means always.
 	Times int `json:"times,omitempty"`
+	// Above spares the calls that ask for no more bytes than that.
+	Above int64 `json:"above,omitempty"`
+	// Operation is what is asked of the driver; empty means the controller's part of
+	// an expansion.
+	Operation string `json:"operation,omitempty"`
 }
 
 // AllVolumes stands for every volume in SetFault.

@@ -43,9 +43,7 @@ func object(t *testing.T, resource schema.GroupVersionResource, name, spec strin
 
 func connect(t *testing.T) dynamic.Interface {
 	t.Helper()
-	if development == nil {
-		t.Skip(cluster.ErrNotBuilt)
-	}
+	require.NotNil(t, development, cluster.ErrNotBuilt.Error())
 	client, err := dynamic.NewForConfig(development.Config())
 	require.NoError(t, err)
 	return client

@@ -135,7 +135,9 @@ func (c *cluster) apiServerArgs() ([]string, error) {
 		return nil, fmt.Errorf("write the audit policy: %w", err)
 	}
 	// Blocking: an entry is in the file when its request is answered.
-	return append(args, "--audit-policy-file="+policy, "--audit-log-path="+c.auditLog, "--audit-log-mode=blocking"), nil
+	// Whoever reads it remembers how far: it is not begun anew after 100 MB.
+	return append(args, "--audit-policy-file="+policy, "--audit-log-path="+c.auditLog, "--audit-log-mode=blocking",
+		"--audit-log-maxsize=1000000"), nil
 }
 
 // servingHosts are the names and addresses the API can be called by.

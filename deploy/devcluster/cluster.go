@@ -131,7 +131,7 @@ func (c *cluster) startStorage(ctx, startCtx context.Context, group *errgroup.Gr
 
 	shared := informers.NewSharedInformerFactory(client, 0)
 	provisioner := newProvisioner(client, driver, shared)
-	expander, err := newNodeExpander(nodes, shared, c.nodeExpansion)
+	expander, err := newNodeExpander(nodes, driver, shared, c.nodeExpansion)
 	if err != nil {
 		return err
 	}

@@ -51,9 +51,11 @@ func (c *cluster) driver() child {
 	}
 }
 
-// driverClient is the provisioner's connection to the driver.
+// driverClient is the connection of the provisioner and of the nodes to the
+// driver.
 type driverClient struct {
 	csi.ControllerClient
+	csi.NodeClient
 	*grpc.ClientConn
 }
 
@@ -66,7 +68,7 @@ func (c *cluster) dialDriver(ctx context.Context) (*driverClient, error) {
 	if _, err := csi.NewIdentityClient(conn).Probe(ctx, &csi.ProbeRequest{}, grpc.WaitForReady(true)); err != nil {
 		return nil, errors.Join(fmt.Errorf("wait for the CSI driver: %w", err), conn.Close())
 	}
-	return &driverClient{ControllerClient: csi.NewControllerClient(conn), ClientConn: conn}, nil
+	return &driverClient{ControllerClient: csi.NewControllerClient(conn), NodeClient: csi.NewNodeClient(conn), ClientConn: conn}, nil
 }
 
 // driverOptions are those of the driver's process.

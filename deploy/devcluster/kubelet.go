@@ -6,12 +6,16 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +24,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
+	volumeutil "k8s.io/kubernetes/pkg/volume/util"
 )
 
 const nodeExpansionWorkers = 16
@@ -29,6 +34,7 @@ const nodeExpansionWorkers = 16
 // or its metadata changes, else when its sync period is over.
 type nodeExpander struct {
 	client kubernetes.Interface
+	driver csi.NodeClient
 	claims corelisters.PersistentVolumeClaimLister
 	pods   cache.Indexer
 	queue  *workQueue
@@ -44,10 +50,10 @@ type nodeExpander struct {
 // byClaim indexes pods by the claims they mount.
 const byClaim = "claim"
 
-func newNodeExpander(client kubernetes.Interface, shared informers.SharedInformerFactory, delay time.Duration) (*nodeExpander, error) {
+func newNodeExpander(client kubernetes.Interface, driver csi.NodeClient, shared informers.SharedInformerFactory, delay time.Duration) (*nodeExpander, error) {
 	pods, claims := shared.Core().V1().Pods().Informer(), shared.Core().V1().PersistentVolumeClaims()
 	e := &nodeExpander{
-		client: client, claims: claims.Lister(), pods: pods.GetIndexer(), delay: delay,
+		client: client, driver: driver, claims: claims.Lister(), pods: pods.GetIndexer(), delay: delay,
 		pendingSince: map[types.UID]time.Time{}, nudged: map[cache.ObjectName]bool{},
 	}
 	e.queue = newWorkQueue("node-expansion", nodeExpansionWorkers, e.sync)
@@ -131,7 +137,27 @@ func (e *nodeExpander) sync(ctx context.Context, key cache.ObjectName) (err erro
 		e.queue.addAfter(key, wait)
 		return nil
 	}
+	size := claim.Status.AllocatedResources[corev1.ResourceStorage]
+	_, err = e.driver.NodeExpandVolume(ctx, &csi.NodeExpandVolumeRequest{
+		VolumeId: claim.Spec.VolumeName, CapacityRange: &csi.CapacityRange{RequiredBytes: size.Value()},
+	})
+	if err != nil {
+		return e.fail(claim, err)
+	}
 	return e.finish(ctx, claim)
+}
+
+// fail writes what the kubelet does of a growth that the driver refuses. One that
+// can never go well is handed back to the resizer, any other is tried again.
+func (e *nodeExpander) fail(claim *corev1.PersistentVolumeClaim, refusal error) error {
+	switch status.Code(refusal) {
+	case codes.OutOfRange, codes.InvalidArgument, codes.NotFound:
+		_, err := volumeutil.MarkNodeExpansionInfeasible(claim, e.client, refusal)
+		return err
+	default:
+		_, err := volumeutil.MarkNodeExpansionFailedCondition(claim, e.client, refusal)
+		return errors.Join(refusal, err)
+	}
 }
 
 // claim reads a claim; for a nudge from the API itself, as a kubelet does,

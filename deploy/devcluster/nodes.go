@@ -50,7 +50,7 @@ func (c *cluster) startNodes(ctx context.Context, client kubernetes.Interface) e
 	}
 	kubelets, err := controllers.NewController(controllers.Config{
 		Clock:                     clock.RealClock{},
-		TypedClient:               client,
+		TypedClient:               kubeletClient{client},
 		ManageAllNodes:            true,
 		LocalStages:               stages,
 		CIDR:                      "10.244.0.1/16",

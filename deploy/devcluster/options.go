@@ -41,7 +41,7 @@ Volumes misbehave when asked to, at the "csi" address:
   GET    /faults
   PUT    /faults/VOLUME   VOLUME is *, a PersistentVolume's name or NAMESPACE.CLAIM
          {"delay":"2s","code":"OUT_OF_RANGE","message":"...","never":false,
-          "offlineOnly":false,"times":0,"operation":"expand"}
+          "offlineOnly":false,"times":0,"above":0,"operation":"expand"}
   DELETE /faults/VOLUME
   GET    /calls           every ControllerExpandVolume call and its answer`
 

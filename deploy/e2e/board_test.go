@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -23,7 +25,7 @@ func TestBoardLive(t *testing.T) {
 	b := setup(t)
 	bus, err := b.stack.Connect(b.ctx, "board")
 	require.NoError(t, err)
-	page, err := board.New(board.Config{Client: b.client, JetStream: bus.JetStream(), Namespace: b.namespace, Since: time.Hour})
+	page, err := board.New(board.Config{Client: b.client, Core: b.core, JetStream: bus.JetStream(), Namespace: b.namespace, Since: time.Hour})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(b.ctx)
 	var running errgroup.Group
@@ -47,6 +49,12 @@ func TestBoardLive(t *testing.T) {
 	b.create(expansion("later", "sdb", sizes{leaf: "12Gi"}))
 	browser.Wait(`document.querySelector(".waiting .why")?.textContent.startsWith("Queued: ") === true`)
 	browser.Screenshot("board-live")
+	browser.Do(chromedp.Click(chromedp.CSS(".waiting")), chromedp.WaitVisible(chromedp.CSS("#plan")))
+	require.Equal(t, "Plan: Waits", boardtest.Value[string](browser, `document.querySelector("#plan-title").textContent`))
+	require.Contains(t, boardtest.Value[string](browser, `document.querySelector("#plan-findings").textContent`), "Waiting: Queued")
+	require.Equal(t, 2, boardtest.Value[int](browser, `document.querySelectorAll("#volumes tbody tr").length`), "of a request that has not begun")
+	browser.Screenshot("board-plan")
+	browser.Do(chromedp.KeyEvent(kb.Escape), chromedp.WaitNotVisible(chromedp.CSS("#detail")))
 
 	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
 	require.Equal(t, kubedb.OpsSuccessful, b.ended("grow").Status.Phase)

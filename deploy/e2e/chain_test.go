@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -48,34 +49,56 @@ func TestF45_RequestAndChainAreGone(t *testing.T) {
 	b.resumed("sdb")
 }
 
+// A request that has ended, and whose chain is lost, leaves no pause behind that
+// comes late.
+func TestF45_RequestHasEndedAndItsChainIsGone(t *testing.T) {
+	b := setup(t)
+	b.createDatabase(topology("sdb", classOnline))
+	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	request := b.ended("grow")
+	b.letGo("grow")
+	conn, err := b.stack.Connect(b.ctx, "lose")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(b.ctx)) }()
+	stream, err := conn.JetStream().Stream(b.ctx, events.Stream)
+	require.NoError(t, err)
+	key := events.ChainKey{Kind: "singlestore", Namespace: b.namespace, UID: string(request.UID)}
+	require.NoError(t, stream.Purge(b.ctx, jetstream.WithPurgeSubject(key.Filter())))
+	b.changeConditions("sdb", func(db *kubedb.Singlestore) []kubedb.Condition {
+		return kubedb.SetCondition(db.Status.Conditions, kubedb.PauseCondition(kubedb.OwnerOf(request), db.Generation))
+	})
+	b.resumed("sdb")
+	request = b.ended("grow")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, "what has ended stays as it ended")
+}
+
 // A request may be cancelled at every step: its database is resumed, the volumes
 // keep what they have, nothing else changes, and the request is gone.
 func TestF46_CancelAtEveryStep(t *testing.T) {
 	b := setupOwn(t, stack.Options{})
+	type state struct{ claims, template, database string }
+	untouched, grown, done := state{"10Gi 10Gi", "10Gi", "10Gi"}, state{"11Gi 11Gi", "10Gi", "10Gi"}, state{"11Gi 11Gi", "11Gi", "11Gi"}
 	steps := []struct {
-		name    string
-		begin   func(db string)
-		stopped string // the service that would answer
-		reached func(db string)
+		fact    events.Fact
+		stopped string // the service that would answer it
+		leaves  state
 	}{
-		{"requested", nil, "pauser", func(db string) { b.fact(db, events.Requested) }},
-		{"paused", nil, "expander", func(db string) { b.fact(db, events.Paused) }},
-		{"expanding", func(db string) { b.fault("data-"+db+"-leaf-1", cluster.Fault{Never: true}) }, "", func(db string) { b.capacityBecomes("data-"+db+"-leaf-0", "11Gi") }},
-		{"expanded", nil, "updater", func(db string) { b.fact(db, events.Expanded) }},
+		{events.Requested, "pauser", untouched},
+		{events.Paused, "expander", untouched},
+		{events.Paused, "", grown}, // while a volume grows
+		{events.Expanded, "updater", grown},
+		{events.Updated, "pauser", done},
 	}
-	for _, step := range steps {
-		db := step.name
-		b.createDatabase(topology(db, classOnline))
-		if step.stopped != "" {
-			require.NoError(t, b.stack.StopService(step.stopped))
-		}
-		if step.begin != nil {
-			step.begin(db)
-		}
-		b.create(expansion(db, db, sizes{leaf: "11Gi"}))
-		step.reached(db)
+	var creating errgroup.Group
+	for i := range steps {
+		creating.Go(func() error { b.createDatabase(topology(fmt.Sprintf("sdb-%d", i), classOnline)); return nil })
+	}
+	require.NoError(t, creating.Wait())
+	for i, step := range steps {
+		db := fmt.Sprintf("sdb-%d", i)
+		b.reach(db, step.fact, step.stopped)
 		require.NoError(t, b.delete(db))
-		if step.stopped == "pauser" { // it must not pause before the request is cancelled
+		if step.stopped == "pauser" { // it must not answer before the request is cancelled
 			b.fact(db, events.Cancelled)
 			require.NoError(t, b.stack.StartService(step.stopped))
 		}
@@ -85,16 +108,40 @@ func TestF46_CancelAtEveryStep(t *testing.T) {
 		}
 		now, err := b.client.Singlestores(b.namespace).Get(b.ctx, db, metav1.GetOptions{})
 		require.NoError(t, err)
-		require.False(t, kubedb.IsPaused(now), "%s: let go before the database was resumed", step.name)
-		require.Equal(t, "10Gi", now.Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String(), step.name)
+		require.False(t, kubedb.IsPaused(now), "%s: let go before the database was resumed", db)
 		set, err := b.client.PetSets(b.namespace).Get(b.ctx, db+"-leaf", metav1.GetOptions{})
 		require.NoError(t, err)
-		require.Equal(t, "10Gi", set.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests.Storage().String(), step.name)
+		requested := func(claim string) string { return b.claim(claim).Spec.Resources.Requests.Storage().String() }
+		left := state{
+			claims:   requested("data-"+db+"-leaf-0") + " " + requested("data-"+db+"-leaf-1"),
+			template: set.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests.Storage().String(),
+			database: now.Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String(),
+		}
+		require.Equal(t, step.leaves, left, "cancelled after %s", step.fact)
 	}
-	require.Equal(t, "10Gi", b.capacity("data-requested-leaf-0"))
-	require.Equal(t, "10Gi", b.capacity("data-paused-leaf-0"))
-	require.Equal(t, "11Gi", b.capacity("data-expanding-leaf-0"))
-	require.Equal(t, "11Gi", b.capacity("data-expanded-leaf-1"))
+}
+
+// reach begins a request of the database's name, and returns when its chain ends
+// with the fact, which the service that is stopped does not answer. Where none
+// is, a volume grows that never will have grown.
+func (b *bundle) reach(db string, fact events.Fact, stopped string) {
+	b.Helper()
+	stuck := "data-" + db + "-leaf-1"
+	b.fault(stuck, cluster.Fault{Never: true})
+	if stopped != "" && fact != events.Updated {
+		require.NoError(b, b.stack.StopService(stopped))
+	}
+	b.create(expansion(db, db, sizes{leaf: "11Gi"}))
+	if stopped == "" {
+		b.capacityBecomes("data-"+db+"-leaf-0", "11Gi")
+		return
+	}
+	if fact == events.Updated { // the pauser is needed before
+		b.condition(db, kubedb.ConditionDatabasePauseSucceeded)
+		require.NoError(b, b.stack.StopService(stopped))
+	}
+	require.NoError(b, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, stuck)))
+	b.fact(db, fact)
 }
 
 // A database that is deleted under way ends its request, and nothing is made
@@ -152,8 +199,7 @@ func TestF53_F54_APIServerStopped(t *testing.T) {
 }
 
 // The stream is deleted under the running services, and provisioned again: they
-// find it, and the request is driven anew. Then the write of a terminal status is
-// lost, and made up for.
+// find it, and the request is driven anew.
 func TestF55_StreamDeletedInTheMiddle(t *testing.T) {
 	b := setupOwn(t, stack.Options{Args: quickRedrive})
 	b.growing("grow", "sdb")
@@ -165,21 +211,6 @@ func TestF55_StreamDeletedInTheMiddle(t *testing.T) {
 	require.NoError(t, bus.Provision(b.ctx, js, 1))
 	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
-
-	b.fault("data-sdb-leaf-0", cluster.Fault{Never: true})
-	b.create(expansion("again", "sdb", sizes{leaf: "12Gi"}))
-	b.condition("again", kubedb.ConditionDatabasePauseSucceeded)
-	require.NoError(t, b.stack.StopService("watcher"))
-	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-0")))
-	b.fact("again", events.Resumed)
-	lost := events.WatcherConsumer.Config()
-	require.NoError(t, js.DeleteConsumer(b.ctx, events.Stream, lost.Durable))
-	lost.DeliverPolicy = jetstream.DeliverNewPolicy
-	_, err = js.CreateConsumer(b.ctx, events.Stream, lost)
-	require.NoError(t, err)
-	require.NoError(t, b.stack.StartService("watcher"))
-	request = b.ended("again")
 	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
 }
 
@@ -242,8 +273,11 @@ func (b *bundle) fact(name string, fact events.Fact) {
 	}, patience, 20*time.Millisecond, "%s: the chain does not become %s", name, fact)
 }
 
-// capacityBecomes waits until the claim has the capacity.
+// capacityBecomes waits until the claim has the capacity. There may be none yet.
 func (b *bundle) capacityBecomes(claim, capacity string) {
 	b.Helper()
-	require.Eventually(b, func() bool { return b.capacity(claim) == capacity }, patience, 20*time.Millisecond, "%s does not become %s", claim, capacity)
+	require.Eventually(b, func() bool {
+		now, err := b.core.CoreV1().PersistentVolumeClaims(b.namespace).Get(b.ctx, claim, metav1.GetOptions{})
+		return err == nil && now.Status.Capacity.Storage().String() == capacity
+	}, patience, 20*time.Millisecond, "%s does not become %s", claim, capacity)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,14 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
 	require.Equal(t, kubedb.OpsSuccessful, b.ended("grow").Status.Phase)
 	b.letGo("grow")
+	text, err := b.withNATS("doctor", "-o", "json")
+	require.NoError(t, err)
+	b.valid("doctor", text)
+	require.Eventually(t, func() bool { // a worker does not ask at each moment
+		text, err = b.withNATS("doctor")
+		return err == nil && !strings.Contains(text, string(doctor.Warning))
+	}, patience, 200*time.Millisecond)
+	b.prints("doctor", text)
 	for _, f := range b.diagnosis() {
 		require.NotEqual(t, doctor.Broken, f.Verdict, fmt.Sprint(f))
 		require.NotEqual(t, doctor.Unknown, f.Verdict, fmt.Sprint(f))
@@ -70,7 +79,7 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	nowhere := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(nowhere, []byte(`{"apiVersion":"v1","kind":"Config","current-context":"x","clusters":[{"name":"x","cluster":{"server":"https://127.0.0.1:1"}}],`+
 		`"contexts":[{"name":"x","context":{"cluster":"x","user":"x"}}],"users":[{"name":"x","user":{}}]}`), 0o600))
-	text, err := b.run(b.ctx, "doctor", "--kubeconfig", nowhere, "--nats-url", b.stack.NATS, "-o", "yaml")
+	text, err = b.run(b.ctx, "doctor", "--kubeconfig", nowhere, "--nats-url", b.stack.NATS, "-o", "yaml")
 	require.ErrorContains(t, err, "something is broken")
 	require.Contains(t, text, "check the kubeconfig, its context and the network")
 	b.finds("nats", doctor.Broken, "connect to NATS at nats://127.0.0.1:1", "check --nats-url", "--nats-url=nats://127.0.0.1:1")
@@ -97,7 +106,13 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	b.finds("stream "+events.TimerStream, doctor.Broken, "there is none", "opsrelay provision")
 
 	terminated(t, b, js)
-	b.finds("dead letters", doctor.Warning, "gave up on 1 messages", "opsrelay dead-letters list")
+	b.finds("dead letters", doctor.Warning, "messages that the broker gave up on: 1", "opsrelay dead-letters list")
+	text, err = b.run(b.ctx, "dead-letters", "list", "--nats-url", b.stack.NATS)
+	require.NoError(t, err)
+	b.prints("dead-letters", text)
+	text, err = b.run(b.ctx, "dead-letters", "list", "-o", "json", "--nats-url", b.stack.NATS)
+	require.NoError(t, err)
+	b.valid("dead-letters", text)
 
 	b.create(expansion("stuck", "sdb", sizes{leaf: "12Gi"}, timeout(time.Second)))
 	b.finds("requests", doctor.Broken, b.namespace+"/stuck", "opsrelay timeline")

@@ -132,13 +132,16 @@ func TestPlanOfWhatWaits(t *testing.T) {
 	both := expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"})
 	b.planned("runnable", runnable, both)
 	b.planned("runnable-json", runnable, both, "-o", "json")
+	text, err := b.opsrelay("plan", "-f", b.write(both), "-n", b.namespace, "-o", "json")
+	require.NoError(t, err)
+	b.valid("plan", text)
 	b.planned("runnable-yaml", runnable, both, "-o", "yaml")
 
 	restarting := expansion("offline", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}, offline)
 	b.planned("offline", runnable, restarting)
 
 	capacity, most := resource.MustParse("1Gi"), resource.MustParse("10Gi")
-	_, err := b.core.StorageV1().CSIStorageCapacities(b.namespace).Create(b.ctx, &storagev1.CSIStorageCapacity{
+	_, err = b.core.StorageV1().CSIStorageCapacities(b.namespace).Create(b.ctx, &storagev1.CSIStorageCapacity{
 		ObjectMeta: metav1.ObjectMeta{Name: "pool"}, StorageClassName: own, NodeTopology: &metav1.LabelSelector{},
 		Capacity: &capacity, MaximumVolumeSize: &most,
 	}, metav1.CreateOptions{})

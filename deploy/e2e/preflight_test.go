@@ -151,6 +151,22 @@ func TestF13_QuotaExceeded(t *testing.T) {
 	b.quota("all", corev1.ResourceRequestsStorage, "23Gi")
 	raced := b.ended("raced")
 	require.Equal(t, kubedb.OpsSuccessful, raced.Status.Phase, failureOf(raced))
+
+	// The same, and nobody makes room before the deadline.
+	b.ready("sdb")
+	b.quota("all", corev1.ResourceRequestsStorage, "30Gi")
+	b.quota("class", "online.storageclass.storage.k8s.io/requests.storage", "30Gi")
+	b.pauseByCLI("sdb")
+	b.create(expansion("late", "sdb", sizes{leaf: "12Gi"}, timeout(8*time.Second)))
+	b.condition("late", kubedb.ConditionWaiting)
+	b.quota("all", corev1.ResourceRequestsStorage, "23Gi")
+	b.resumeByCLI("sdb")
+	late := b.ended("late")
+	require.Equal(t, kubedb.OpsFailed, late.Status.Phase)
+	require.Contains(t, failureOf(late), ": QuotaExceeded: ")
+	require.Contains(t, failureOf(late), "exceeded quota: all", "the API server's own words")
+	require.Contains(t, failureOf(late), "data-sdb-leaf-1 11Gi of 12Gi")
+	b.resumed("sdb")
 }
 
 // quota sets a quota of one resource, and waits until it is counted.

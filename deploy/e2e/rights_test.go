@@ -6,8 +6,8 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -19,8 +19,10 @@ import (
 	"github.com/opsrelay/opsrelay/deploy/stack"
 )
 
-// rightsEnv, if set, demands that the tests used every right.
-const rightsEnv = "OPSRELAY_E2E_RIGHTS"
+// listsOnly has a service list before it watches, as it does where the API server
+// cannot stream a list: that is what its right to list is for. The services of
+// the shared stack do, those of a test's own stack do not.
+const listsOnly = "KUBE_FEATURE_WatchListClient=false"
 
 // granted are all rights that the manifests give to services.
 var granted []invariant.Right
@@ -66,14 +68,14 @@ func (r *requests) add(test string, s *stack.Stack) error {
 	return nil
 }
 
-// compare says which rights services lacked, and which ones no test used if that
-// is demanded.
-func (r *requests) compare(granted []invariant.Right) error {
+// compare says which rights services lacked, and, if every test ran to its end,
+// which ones no test used.
+func (r *requests) compare(granted []invariant.Right, whole bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	failures := slices.Clone(r.refused)
 	for _, right := range granted {
-		if os.Getenv(rightsEnv) != "" && !r.allowed[right] && !implicit(right) {
+		if whole && !r.allowed[right] && !implicit(right) {
 			failures = append(failures, fmt.Sprintf("%s is granted by ClusterRole opsrelay-%s, and no test used it: remove it from the manifest, or test what needs it", right, right.Service))
 		}
 	}
@@ -82,6 +84,12 @@ func (r *requests) compare(granted []invariant.Right) error {
 	}
 	slices.Sort(failures)
 	return errors.New("rights of the services:\n  " + strings.Join(failures, "\n  "))
+}
+
+// wholeRun tells whether no flag leaves tests out.
+func wholeRun() bool {
+	return flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == "" &&
+		flag.Lookup("test.list").Value.String() == ""
 }
 
 // implicit tells whether a right is used by no request: clusters with the

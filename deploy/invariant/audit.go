@@ -61,11 +61,11 @@ type auditEvent struct {
 }
 
 // ReadAuditLog returns the writes of Opsrelay's services that the API server
-// carried out, in their order.
+// carried out, in the order of their answers.
 func ReadAuditLog(path string) ([]Write, error) {
 	var writes []Write
 	err := eachOfServices(path, func(service string, event auditEvent) {
-		if slices.Contains(writeVerbs, event.Verb) && event.ResponseStatus.Code < 300 {
+		if slices.Contains(writeVerbs, event.Verb) && !strings.Contains(event.RequestURI, "dryRun=All") && event.ResponseStatus.Code < 300 {
 			writes = append(writes, event.write(service))
 		}
 	})
@@ -126,13 +126,15 @@ func (e auditEvent) write(service string) Write {
 	return write
 }
 
-// patchedFields lists the paths that a merge patch or a JSON patch names.
+// patchedFields lists the paths that a merge patch or a JSON patch changes.
 func patchedFields(patch json.RawMessage) []string {
-	var operations []struct{ Path string }
+	var operations []struct{ Op, Path string }
 	if json.Unmarshal(patch, &operations) == nil {
 		var paths []string
 		for _, operation := range operations {
-			paths = append(paths, operation.Path)
+			if operation.Op != "test" {
+				paths = append(paths, operation.Path)
+			}
 		}
 		return paths
 	}
@@ -172,16 +174,19 @@ var rights = map[string][]allowed{
 		{"create", "events", nil},
 	},
 	"pauser": {
-		{"patch", "singlestores/status", regexp.MustCompile(`^(metadata\.resourceVersion|status\.conditions)$`)},
+		{"patch", "singlestores/status", regexp.MustCompile(`^(metadata\.resourceVersion|status\.conditions|/status/conditions/\d+)$`)},
 	},
 	"expander": {
-		{"patch", "persistentvolumeclaims", regexp.MustCompile(`^(metadata\.(uid|resourceVersion|annotations\.opsrelay\.dev/expansions)|spec\.resources\.requests\.storage)$`)},
+		{"patch", "persistentvolumeclaims", regexp.MustCompile(`^(metadata\.(uid|resourceVersion|annotations\.opsrelay\.dev/(expansions|expanded-for))|spec\.resources\.requests\.storage)$`)},
 		{"patch", "pods", regexp.MustCompile(`^metadata\.(annotations\.opsrelay\.dev/resize-nudge|uid|resourceVersion|finalizers|(labels|annotations)\.opsrelay\.dev/volume-expansion)$`)},
 		{"create", "pods/eviction", nil},
 	},
 	"updater": {
 		{"patch", "petsets", regexp.MustCompile(`^/(metadata/resourceVersion|spec/volumeClaimTemplates/\d+/spec/resources/requests/storage)$`)},
-		{"patch", "singlestores", regexp.MustCompile(`^(metadata\.resourceVersion|spec\.(topology\.(aggregator|leaf)\.)?storage\.resources\.requests\.storage)$`)},
+		{"patch", "statefulsets", regexp.MustCompile(`^(metadata\.(uid|resourceVersion|annotations\.opsrelay\.dev/recreate)|spec\.persistentVolumeClaimRetentionPolicy(\.when(Deleted|Scaled))?)$`)},
+		{"delete", "statefulsets", nil},
+		{"create", "statefulsets", nil},
+		{"patch", "singlestores", regexp.MustCompile(`^(metadata\.(resourceVersion|(annotations|labels)\.opsrelay\.dev/recreate)|spec\.(topology\.(aggregator|leaf)\.)?storage\.resources\.requests\.storage)$`)},
 	},
 }
 

@@ -72,14 +72,14 @@ func (c *Checker) checkSuccess(ctx context.Context, request *kubedb.SinglestoreO
 }
 
 func (c *Checker) checkWorkload(ctx context.Context, request *kubedb.SinglestoreOpsRequest, name string, size resource.Quantity) ([]string, error) {
-	set, err := c.options.Client.PetSets(request.Namespace).Get(ctx, name, metav1.GetOptions{})
+	set, err := c.options.Client.Workload(ctx, request.Namespace, name)
 	if err != nil {
 		return nil, fmt.Errorf("check request %s: %w", request.Name, err)
 	}
 	var broken []string
-	for _, template := range set.Spec.VolumeClaimTemplates {
+	for _, template := range set.ClaimTemplates {
 		if current := template.Spec.Resources.Requests.Storage(); current.Cmp(size) < 0 {
-			broken = append(broken, fmt.Sprintf("I6: request %s is Successful, but claim template %s of PetSet %s says %s, not %s", request.Name, template.Name, name, current, size.String()))
+			broken = append(broken, fmt.Sprintf("I6: request %s is Successful, but claim template %s of %s says %s, not %s", request.Name, template.Name, set, current, size.String()))
 		}
 	}
 	for _, claimName := range set.ClaimNames() {

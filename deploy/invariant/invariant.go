@@ -9,8 +9,10 @@
 //
 //	I1  no pod is deleted in Online mode, and each at most once by an Offline
 //	    request
-//	I2  a workload exists all the time, and its pod template is never touched
-//	I3  no claim is deleted, and no request lowered below its capacity
+//	I2  a workload exists all the time, or a durable intent to make it, and its
+//	    pod template is never touched
+//	I3  no claim is deleted, and no request lowered but that of a claim whose
+//	    storage cannot give the size, and never down to its capacity
 //	I4  a request with a terminal phase does not hold its database paused
 //	I5  at most one request works on a database at a time
 //	I6  Successful means that every live volume has the requested capacity, and
@@ -26,7 +28,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -63,6 +67,7 @@ type Checker struct {
 	excused  map[string]bool                          // pods and claims that the test itself deletes, workloads that it makes
 	dropped  map[string]bool                          // databases that the test itself deletes
 	requests map[string]*kubedb.SinglestoreOpsRequest // terminal requests by uid
+	absent   map[string]*kubedb.StatefulSet           // deleted StatefulSets that have no successor yet, by name
 }
 
 // Watch begins to watch, and returns once everything that exists is seen. Check
@@ -71,7 +76,7 @@ func Watch(ctx context.Context, options Options) (*Checker, error) {
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Checker{
 		options: options, paused: map[string]string{}, requests: map[string]*kubedb.SinglestoreOpsRequest{},
-		deleted: map[string]map[types.UID]string{}, offline: map[types.UID]string{}, excused: map[string]bool{}, dropped: map[string]bool{},
+		deleted: map[string]map[types.UID]string{}, offline: map[types.UID]string{}, excused: map[string]bool{}, dropped: map[string]bool{}, absent: map[string]*kubedb.StatefulSet{},
 	}
 	handlers := []struct {
 		informer cache.SharedIndexInformer
@@ -80,6 +85,7 @@ func Watch(ctx context.Context, options Options) (*Checker, error) {
 		{kubedb.NewInformer(options.Core.CoreV1().Pods(options.Namespace), &corev1.Pod{}), c.pods()},
 		{kubedb.NewInformer(options.Core.CoreV1().PersistentVolumeClaims(options.Namespace), &corev1.PersistentVolumeClaim{}), c.claims()},
 		{options.Client.PetSetInformer(options.Namespace), c.workloads()},
+		{options.Client.StatefulSetInformer(options.Namespace), c.statefulSets()},
 		{options.Client.SinglestoreInformer(options.Namespace), c.databases()},
 		{options.Client.SinglestoreOpsRequestInformer(options.Namespace), c.opsRequests()},
 	}
@@ -107,7 +113,11 @@ func (c *Checker) Check(ctx context.Context) ([]string, error) {
 	c.stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	broken := append(slices.Clone(c.broken), c.checkRestarts()...)
+	writes, err := c.writes()
+	if err != nil {
+		return nil, err
+	}
+	broken := append(slices.Clone(c.broken), c.checkRestarts(writes)...)
 	for _, request := range c.requests {
 		lines, err := c.checkEnd(ctx, request)
 		if err != nil {
@@ -115,18 +125,22 @@ func (c *Checker) Check(ctx context.Context) ([]string, error) {
 		}
 		broken = append(broken, lines...)
 	}
-	if c.options.AuditLog != "" {
-		writes, err := ReadAuditLog(c.options.AuditLog)
-		if err != nil {
-			return nil, err
-		}
-		for _, write := range writes {
-			if write.Namespace == c.options.Namespace {
-				broken = append(broken, write.violations()...)
-			}
-		}
+	for _, write := range writes {
+		broken = append(broken, write.violations()...)
 	}
 	return broken, nil
+}
+
+// writes are what the services wrote in the namespace, as far as it is logged.
+func (c *Checker) writes() ([]Write, error) {
+	if c.options.AuditLog == "" {
+		return nil, nil
+	}
+	all, err := ReadAuditLog(c.options.AuditLog)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(w Write) bool { return w.Namespace != c.options.Namespace }), nil
 }
 
 func (c *Checker) violate(format string, args ...any) {
@@ -185,8 +199,9 @@ func (c *Checker) isDropped(database string) bool {
 // the provisioner will make its own.
 func (c *Checker) ExcuseTemplate(workload string) { c.Excuse(workload) }
 
-// checkRestarts holds I1.
-func (c *Checker) checkRestarts() []string {
+// checkRestarts holds I1. What the services wrote to a pod says which of them it
+// was.
+func (c *Checker) checkRestarts(writes []Write) []string {
 	requests := map[string]int{} // database -> Offline requests
 	for _, database := range c.offline {
 		requests[database]++
@@ -199,6 +214,11 @@ func (c *Checker) checkRestarts() []string {
 		}
 		if len(uids) > allowed && !c.excused[pod] && !dropped {
 			broken = append(broken, fmt.Sprintf("I1: pod %s was deleted %d times, by %d Offline requests", pod, len(uids), allowed))
+			for _, write := range writes {
+				if write.Name == pod && strings.HasPrefix(write.Resource, "pods") {
+					broken = append(broken, fmt.Sprintf("  %s %s %s", write.Time.Format(time.RFC3339Nano), write, write.Body))
+				}
+			}
 		}
 	}
 	return broken
@@ -211,7 +231,10 @@ func (c *Checker) claims() cache.ResourceEventHandlerFuncs {
 			if was.DeletionTimestamp == nil && is.DeletionTimestamp != nil && !c.isExcused(is.Name) {
 				c.violate("I3: claim %s was deleted", is.Name)
 			}
-			if request := is.Spec.Resources.Requests.Storage(); request.Cmp(*was.Spec.Resources.Requests.Storage()) < 0 {
+			request := is.Spec.Resources.Requests.Storage()
+			lowered := request.Cmp(*was.Spec.Resources.Requests.Storage()) < 0
+			infeasible := was.Status.AllocatedResourceStatuses[corev1.ResourceStorage] == corev1.PersistentVolumeClaimControllerResizeInfeasible
+			if lowered && (!infeasible || request.Cmp(*was.Status.Capacity.Storage()) <= 0) && !c.isExcused(is.Name) {
 				c.violate("I3: the request of claim %s was lowered from %s to %s", is.Name, was.Spec.Resources.Requests.Storage(), request)
 			}
 		},

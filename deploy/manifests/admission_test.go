@@ -75,6 +75,17 @@ func TestAdmissionPolicy(t *testing.T) {
 		require.ErrorContains(t, err, "ValidatingAdmissionPolicy", test.name)
 	}
 
+	for policy, refused := range map[string]bool{"fail": false, "recover": false, "retry": true, "": true} {
+		annotated := request("try", expansion(`"mode":"Online","node":"1Gi"`))
+		annotated.SetAnnotations(map[string]string{"opsrelay.dev/infeasible": policy})
+		_, err := resource.Create(t.Context(), annotated, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if refused {
+			require.ErrorContains(t, err, "must be fail or recover", policy)
+		} else {
+			require.NoError(t, err, policy)
+		}
+	}
+
 	made := request("policy", expansion(`"mode":"Online","leaf":"1Gi"`))
 	made.SetFinalizers([]string{"opsrelay.dev/test"})
 	made, err := resource.Create(t.Context(), made, metav1.CreateOptions{})

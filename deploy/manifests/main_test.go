@@ -141,12 +141,10 @@ func strip(value any, key string) {
 	}
 }
 
-// needCluster skips a test where no development cluster is built.
+// needCluster fails a test where no development cluster is built.
 func needCluster(t *testing.T) {
 	t.Helper()
-	if development == nil {
-		t.Skip(cluster.ErrNotBuilt)
-	}
+	require.NotNil(t, development, cluster.ErrNotBuilt.Error())
 }
 
 // administrator may do everything.

@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 		"ops.kubedb.com/singlestoreopsrequests/status: patch",
 		"kubedb.com/singlestores: get list watch",
 		"apps.k8s.appscode.com/petsets: get",
+		"apps/statefulsets: get",
 		"/persistentvolumeclaims: get",
 		"/persistentvolumes: get",
 		"storage.k8s.io/storageclasses: get",
@@ -37,7 +38,8 @@ var allowed = map[string][]string{
 	},
 	// Claims, and of pods an annotation, the hold and the eviction.
 	"expander": {
-		"apps.k8s.appscode.com/petsets: get",
+		"apps.k8s.appscode.com/petsets: get list watch",
+		"apps/statefulsets: get list watch",
 		"/persistentvolumeclaims: get list watch patch",
 		"/pods: list watch patch",
 		"/pods/eviction: create",
@@ -48,7 +50,11 @@ var allowed = map[string][]string{
 	// The workload, and the database's storage sizes.
 	"updater": {
 		"apps.k8s.appscode.com/petsets: get patch",
-		"kubedb.com/singlestores: get patch",
+		"apps/statefulsets: get list watch create patch delete",
+		"kubedb.com/singlestores: get list watch patch",
+		"kubedb.com/singlestores/finalizers: update",
+		"/pods: list watch",
+		"/persistentvolumeclaims: list watch",
 	},
 	// In KubeDB's place.
 	"provisioner": {
@@ -135,7 +141,7 @@ func TestNobodyMayDestroy(t *testing.T) {
 		for _, r := range rightsOf(t, service) {
 			require.NotContains(t, []string{"*", "deletecollection", "impersonate", "escalate", "bind"}, r.verb, service)
 			if r.verb == "delete" {
-				require.Equal(t, "petset: delete pods", fmt.Sprintf("%s: %s", service, r))
+				require.Contains(t, []string{"petset: delete pods", "updater: delete apps/statefulsets"}, fmt.Sprintf("%s: %s", service, r))
 			}
 			if r.resource == "secrets" {
 				require.Equal(t, "provisioner", service)

@@ -25,9 +25,10 @@ type Baton struct {
 	Created time.Time `json:"created"`
 	// Fact is the newest fact; empty for a request that has not begun.
 	Fact string `json:"fact"`
-	// Phase is the request's in Kubernetes; Deleted says that it is not there any
-	// more.
+	// Phase is the request's in Kubernetes, where it was seen; Deleted says that it
+	// is not there any more.
 	Phase   string `json:"phase,omitempty"`
+	Seen    bool   `json:"seen,omitempty"`
 	Deleted bool   `json:"deleted,omitempty"`
 	// Outcome is set at the end, Failure from where it failed; Waiting is what it
 	// waits for.
@@ -86,7 +87,7 @@ func (b *Baton) hear(e events.Event) {
 		for _, v := range c.Volumes {
 			volume := component.volume(v.Claim)
 			volume.Capacity = v.Capacity
-			if e.Fact == events.Expanded {
+			if e.Fact == events.Expanded && len(c.Shared) == 0 {
 				volume.State = events.StateGrown
 			}
 		}
@@ -102,6 +103,7 @@ func (b *Baton) grow(p events.Progress) {
 // see takes the request itself into the baton.
 func (b *Baton) see(r *kubedb.SinglestoreOpsRequest) {
 	b.UID, b.Namespace, b.Name, b.Database = string(r.UID), r.Namespace, r.Name, r.Spec.DatabaseRef.Name
+	b.Seen = true
 	b.Created, b.Phase, b.Waiting = r.CreationTimestamp.Time, string(r.Status.Phase), ""
 	if waiting := kubedb.FindCondition(r.Status.Conditions, kubedb.ConditionWaiting); waiting != nil {
 		b.Waiting = waiting.Reason + ": " + waiting.Message

@@ -10,10 +10,12 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/kubedb/plan"
 )
 
 // Config says what a board shows.
@@ -21,12 +23,16 @@ type Config struct {
 	// Client reads the requests, JetStream the facts.
 	Client    *kubedb.Client
 	JetStream jetstream.JetStream
+	// Core reads what a plan is made of, by the Policy of the watcher.
+	Core   kubernetes.Interface
+	Policy plan.Policy
 	// Namespace limits what is shown; empty means all.
 	Namespace string
 	// Since is how far back the history goes.
 	Since time.Duration
-	// Token is what a visitor must know; empty lets everybody in.
-	Token string
+	// Token returns what a visitor must know, each time anew, so that it can be
+	// changed; nil lets everybody in.
+	Token func() (string, error)
 }
 
 // Board is a running board.

@@ -93,7 +93,8 @@ func TestTrackForgetsTheOldestThatEnded(t *testing.T) {
 
 func TestPageIsGuarded(t *testing.T) {
 	t.Parallel()
-	b := &Board{cfg: Config{Token: "secret"}, track: newTrack()}
+	token := "old"
+	b := &Board{cfg: Config{Token: func() (string, error) { return token, nil }}, track: newTrack()}
 	get := func(method, path string, header map[string]string) *http.Response {
 		request := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 		for name, value := range header {
@@ -103,9 +104,13 @@ func TestPageIsGuarded(t *testing.T) {
 		b.Handler().ServeHTTP(recorder, request)
 		return recorder.Result()
 	}
+	token = "" // a file that was emptied lets nobody in
+	require.Equal(t, http.StatusUnauthorized, get(http.MethodGet, "/", map[string]string{"Authorization": "Bearer "}).StatusCode)
+	token = "secret" // changed while it runs
 	refused := get(http.MethodGet, "/", nil)
 	require.Equal(t, http.StatusUnauthorized, refused.StatusCode)
 	require.Equal(t, http.StatusUnauthorized, get(http.MethodGet, "/batons", map[string]string{"Authorization": "Bearer wrong"}).StatusCode)
+	require.Equal(t, http.StatusUnauthorized, get(http.MethodGet, "/plan/demo/grow", nil).StatusCode)
 
 	page := get(http.MethodGet, "/", map[string]string{"Authorization": "Bearer secret"})
 	require.Equal(t, http.StatusOK, page.StatusCode)

@@ -36,26 +36,30 @@ func TestPageWithAThousandRequests(t *testing.T) {
 		}
 	}
 	page := boardtest.Open(t, server.URL)
-	page.Wait(`document.querySelector("#summary").textContent === "1000 shown: 1000 under way, 0 waiting, 0 successful, 0 failed or cancelled"`)
+	page.Wait(`document.querySelector("#summary").textContent === "1000 of 1000 shown. In all 1000 under way, 0 waiting, 0 successful, 0 failed or cancelled"`)
 	require.Equal(t, "demo/grow-999", boardtest.Value[string](page, `document.querySelector("#requests .name").textContent`), "the newest is first")
 	page.Screenshot("board-thousand")
 
+	page.Do(chromedp.Evaluate[chromedp.Void](`window.longest = 0;
+		new PerformanceObserver((list) => { for (const task of list.getEntries()) longest = Math.max(longest, task.duration); }).observe({ type: "longtask" })`))
 	for i := range requests { // all change at once
 		tell(i, chain(fmt.Sprint(i), events.Requested, events.Paused, events.Expanded)[2])
 	}
 	page.Wait(`document.querySelectorAll(".at2").length === 1000`)
 	require.Equal(t, requests, boardtest.Value[int](page, `document.querySelectorAll("#requests li").length`), "no element twice")
+	t.Logf("longest time in which the page could not answer its visitor: %.0f ms", boardtest.Value[float64](page, `longest`))
 
 	page.Do(chromedp.KeyEvent("/"))
 	page.Wait(`document.activeElement.id === "text"`)
 	page.Do(chromedp.KeyEvent("grow-77"))
-	page.Wait(`document.querySelector("#summary").textContent.startsWith("11 shown")`)
+	page.Wait(`document.querySelector("#summary").textContent.startsWith("11 of 1000 shown")`)
 	page.Do(chromedp.KeyEvent(kb.Tab+kb.Tab+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#detail")))
-	require.Equal(t, "demo/grow-779: new", boardtest.Value[string](page, `document.querySelector("#detail-title").textContent`))
+	require.Equal(t, "demo/grow-779: expanded", boardtest.Value[string](page, `document.querySelector("#detail-title").textContent`))
 	require.Equal(t, 3, boardtest.Value[int](page, `document.querySelectorAll("#timeline tbody tr").length`))
 	require.Equal(t, 2, boardtest.Value[int](page, `document.querySelectorAll("#volumes tbody tr").length`))
 	page.Screenshot("board-detail")
 	page.Do(chromedp.KeyEvent(kb.Escape), chromedp.WaitNotVisible(chromedp.CSS("#detail")))
+	require.Equal(t, "#779", boardtest.Value[string](page, `document.activeElement.getAttribute("href")`), "back to where the visitor was")
 
 	light := boardtest.Value[string](page, `getComputedStyle(document.body).backgroundColor`)
 	page.Dark()

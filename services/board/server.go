@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 //go:embed web
@@ -20,8 +22,9 @@ var web embed.FS
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Handler serves the page at /, its parts, and the batons as server-sent events at
-// /batons. It answers GET and HEAD only.
+// Handler serves the page at /, its parts, the batons as server-sent events at
+// /batons, and the plan of a request as JSON at /plan/NAMESPACE/NAME. It answers
+// GET and HEAD only.
 func (b *Board) Handler() http.Handler {
 	pages, err := fs.Sub(web, "web")
 	if err != nil {
@@ -30,6 +33,7 @@ func (b *Board) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(pages))
 	mux.HandleFunc("GET /batons", b.stream)
+	mux.HandleFunc("GET /plan/{namespace}/{name}", b.plan)
 	return b.guard(mux)
 }
 
@@ -54,14 +58,19 @@ func (b *Board) guard(next http.Handler) http.Handler {
 // admits reports whether the visitor knows the token. A browser cannot send a
 // bearer token by itself, but asks for a password.
 func (b *Board) admits(r *http.Request) bool {
-	if b.cfg.Token == "" {
+	if b.cfg.Token == nil {
 		return true
+	}
+	token, err := b.cfg.Token()
+	if err != nil || token == "" {
+		zerolog.Ctx(r.Context()).Warn().Err(err).Msg("nobody is let in: there is no token")
+		return false
 	}
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		_, given, _ = r.BasicAuth()
 	}
-	return subtle.ConstantTimeCompare([]byte(given), []byte(b.cfg.Token)) == 1
+	return subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1
 }
 
 // The rhythm of the stream: no picture sooner than a frame after the last, and a

@@ -133,7 +133,7 @@ func (c *Chain) Progress(_ context.Context, key events.ChainKey, p events.Progre
 // counts how it went, and sets the chain's timer meanwhile.
 func (c *Chain) publish(ctx context.Context, expected uint64, e events.Event) (events.Event, error) {
 	e.Source = c.source
-	e = e.Later(c.bus.behind())
+	e = e.At(c.bus.Now())
 	ctx, span, e := startSend(ctx, e)
 	defer span.End()
 	faultpoint.At("before publish", string(e.Fact))

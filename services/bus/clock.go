@@ -6,17 +6,15 @@ package bus
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/opsrelay/opsrelay/services/faultpoint"
 )
 
 // clock is the broker's. A deadline is one moment for every process, so that none
 // may judge it by a clock of its own, which may be wrong: what the broker said
 // once is carried on by the time that has passed here since, which no setting of
 // the wall clock changes.
-type clock struct {
-	said atomic.Pointer[reading]
-	// local is this machine's clock; nil for [time.Now].
-	local atomic.Pointer[func() time.Time]
-}
+type clock struct{ said atomic.Pointer[reading] }
 
 // reading is what the broker's clock showed when this machine's showed local.
 type reading struct{ broker, local time.Time }
@@ -33,17 +31,9 @@ func (c *clock) set(broker, asked time.Time) {
 	}
 }
 
-// wall is this machine's clock.
-func (c *clock) wall() time.Time {
-	if local := c.local.Load(); local != nil {
-		return (*local)()
-	}
-	return time.Now()
-}
-
 // Now is the time by the broker's clock; by this machine's as long as the two do
 // not differ, or the broker has not been asked.
-func (b *Bus) Now() time.Time { return b.clock.wall().Add(b.behind()) }
+func (b *Bus) Now() time.Time { return faultpoint.Clock().Add(b.behind()) }
 
 // behind is by how much this machine's clock is behind the broker's.
 func (b *Bus) behind() time.Duration {
@@ -52,7 +42,7 @@ func (b *Bus) behind() time.Duration {
 		return 0
 	}
 	now := said.broker.Add(time.Since(said.local))
-	if behind := now.Sub(b.clock.wall()); behind.Abs() > clockNoise {
+	if behind := now.Sub(faultpoint.Clock()); behind.Abs() > clockNoise {
 		return behind
 	}
 	return 0

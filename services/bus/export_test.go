@@ -10,12 +10,6 @@ import (
 	"github.com/opsrelay/opsrelay/events"
 )
 
-// SetLocalClock puts this machine's clock wrong by d.
-func (b *Bus) SetLocalClock(d time.Duration) {
-	local := func() time.Time { return time.Now().Add(d).Round(0) }
-	b.clock.local.Store(&local)
-}
-
 // LastSince is lastSince.
 func (c *Chain) LastSince(ctx context.Context, key events.ChainKey, sequence uint64, patience time.Duration) (events.Event, error) {
 	return c.lastSince(ctx, key, sequence, patience)

@@ -44,6 +44,9 @@ type job struct {
 	// said.
 	attempts, failures int
 	words              string
+	// hindrance is what the step said last that somebody could help with; nil when
+	// it said something else since.
+	hindrance *Hindrance
 }
 
 // run calls the step until there is something to publish, or nothing to do.
@@ -79,11 +82,15 @@ func (j *job) run() outcome {
 	}
 }
 
-// try calls the step once, if the event is still the last of its chain. An event
-// that is not is a [LostRace].
+// try calls the step once. An event that comes again is looked at first: most
+// likely its chain has gone on, which is a [LostRace]. One that comes for the first
+// time is not, for the step confirms it before it writes, and what is published
+// expects the chain's end.
 func (j *job) try() (events.Event, error) {
-	if err := j.confirm(j.ctx); err != nil {
-		return events.Event{}, err
+	if j.begun() > 1 {
+		if err := j.confirm(j.ctx); err != nil {
+			return events.Event{}, err
+		}
 	}
 	if j.overdue() {
 		return events.Event{}, errOverdue
@@ -188,9 +195,12 @@ func (j *job) recover(err *error) {
 
 // hear keeps what the step said last, for the failure that may come of it.
 func (j *job) hear(err error) {
-	if words := lastWords(err); words != "" {
-		j.words = words
+	words := lastWords(err)
+	if words == "" {
+		return
 	}
+	j.words, j.hindrance = words, nil
+	_ = errors.As(err, &j.hindrance)
 }
 
 // wait pauses before the next attempt, until the deadline at most.
@@ -220,6 +230,11 @@ func (j *job) wait(err error, how retry) {
 // words.
 func (j *job) lateness() events.Failure {
 	message := fmt.Sprintf("not done within %s", j.event.Operation.StepTimeout.Duration())
+	if j.hindrance != nil {
+		late := j.hindrance.Failure
+		late.Message = message + ": " + late.Message
+		return late
+	}
 	if j.words != "" {
 		message += ": " + j.words
 	}

@@ -196,10 +196,10 @@ func TestAWorkerTakesNoMoreThanItWorksOn(t *testing.T) {
 		receive(t, step.began)
 	}
 	b.begin(t, "e")
-	c, err := b.bus.JetStream().Consumer(b.ctx, events.Stream, events.PauserConsumer.Name)
-	require.NoError(t, err)
-	require.Equal(t, 4, c.CachedInfo().NumAckPending)
-	require.EqualValues(t, 1, c.CachedInfo().NumPending)
+	require.Eventually(t, func() bool {
+		c, err := b.bus.JetStream().Consumer(b.ctx, events.Stream, events.PauserConsumer.Name)
+		return err == nil && c.CachedInfo().NumAckPending == 4 && c.CachedInfo().NumPending == 1
+	}, patience, tick, "four are worked on, and one waits")
 }
 
 // The client may wait in vain for a message, until it misses two heartbeats of 5 s:

@@ -17,6 +17,9 @@ import (
 // context ends at the operation's deadline, with cause [ErrChainEnded] when the
 // chain ended elsewhere, and with cause [ErrShutdown] when the process ends.
 //
+// A step that writes calls [Confirm] before it does: the event may have waited
+// while its chain ended.
+//
 // An error is a verdict: [Permanent], [NotYet], or anything else, which is tried
 // again until the deadline.
 type Step interface {
@@ -35,9 +38,10 @@ func (f StepFunc) Handle(ctx context.Context, event events.Event) (events.Event,
 type confirmKey struct{}
 
 // Confirm returns a [LostRace] if the event that the step of this context answers
-// is not the last of its chain any more. A process may have been frozen since the
-// step began, while another one did its work and the rest. A step whose effect
-// would then do harm reads the object, confirms, and writes only if nobody
+// is not the last of its chain any more: it was cancelled before its turn came, or
+// the process was frozen since the step began, while another one did its work and
+// the rest. A step calls it before its first write. One whose write would do harm
+// after the end of the chain reads the object, confirms, and writes only if nobody
 // changed the object since: whoever came in between changed the chain or the
 // object. The step returns the error as it is.
 func Confirm(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -59,7 +60,8 @@ func TestARequestIsOneTrace(t *testing.T) {
 	t.Parallel()
 	spans()
 	b := setup(t)
-	first := b.begin(t, "traced")
+	uid := uuid.NewString() // all spans of the process are kept
+	first := b.begin(t, uid)
 	require.NotEmpty(t, first.Trace.Parent)
 	require.Equal(t, first.Trace.Parent, first.Trace.Origin)
 
@@ -76,7 +78,7 @@ func TestARequestIsOneTrace(t *testing.T) {
 	paused := b.becomes(t, first, events.Paused)
 	require.Equal(t, first.Trace.Origin, paused.Trace.Origin)
 
-	all := spansOf(t, "traced", 4)
+	all := spansOf(t, uid, 4)
 	require.Len(t, all, 4)
 	names := map[string][]sdktrace.ReadOnlySpan{}
 	for _, span := range all {

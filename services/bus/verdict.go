@@ -26,3 +26,17 @@ type notYet struct {
 
 // Error implements error.
 func (n *notYet) Error() string { return "not yet: " + n.reason }
+
+// Hindrance is an error that goes away when somebody helps: the step is tried
+// again as for Err, and should the deadline pass meanwhile, the request fails with
+// Failure instead of a plain want of time.
+type Hindrance struct {
+	Failure events.Failure
+	Err     error
+}
+
+// Error implements error.
+func (h *Hindrance) Error() string { return h.Err.Error() }
+
+// Unwrap returns Err.
+func (h *Hindrance) Unwrap() error { return h.Err }

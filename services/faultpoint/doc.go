@@ -18,6 +18,9 @@
 //
 // What is to happen at a point happens once: the file is removed before.
 //
+// The file with .clock behind its name, read when the process starts, says by how
+// much its clock is off ("-1h").
+//
 // Every point that the process comes to is appended to the file with .trace
 // behind its name, if there is one: this is how the list of points is made. Writes to Kubernetes need
 // no call in the services: the client's transport is where they all pass, and

@@ -5,7 +5,11 @@
 
 package faultpoint
 
-import "k8s.io/client-go/rest"
+import (
+	"time"
+
+	"k8s.io/client-go/rest"
+)
 
 // At is the place of that name.
 func At(_, _ string) {}
@@ -13,6 +17,9 @@ func At(_, _ string) {}
 // Loses reports whether what is to be sent gets lost on the way: once for each
 // number.
 func Loses(_ string, _ uint64) bool { return false }
+
+// Clock is this machine's clock.
+func Clock() time.Time { return time.Now() }
 
 // Wrap puts points before and after each write of the clients that are made of
 // the configuration.

@@ -8,6 +8,7 @@ package faultpoint
 import (
 	"fmt"
 	"os"
+	ossignal "os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -106,15 +107,19 @@ func act(name, fault string) {
 		signal(syscall.SIGKILL)
 		select {}
 	case "freeze":
+		// The signal may reach another thread first: this one goes no further before
+		// the process is thawed.
+		thawed := make(chan os.Signal, 1)
+		ossignal.Notify(thawed, syscall.SIGCONT)
 		signal(syscall.SIGSTOP)
-		// The signal may reach another thread first: this one goes no further.
-		time.Sleep(100 * time.Millisecond)
+		<-thawed
+		ossignal.Stop(thawed)
 	case "delay":
 		d, err := time.ParseDuration(duration)
 		if err != nil {
 			panic(err)
 		}
-		time.Sleep(d)
+		time.Sleep(d) // it is the fault
 	default:
 		panic("unknown fault " + fault)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -24,16 +25,18 @@ type (
 	SinglestoreOpsRequestClient = gentype.ClientWithList[*SinglestoreOpsRequest, *SinglestoreOpsRequestList]
 	// PetSetClient is for workloads.
 	PetSetClient = gentype.ClientWithList[*PetSet, *PetSetList]
+	// StatefulSetClient is for workloads that are no PetSets.
+	StatefulSetClient = gentype.ClientWithList[*StatefulSet, *StatefulSetList]
 )
 
 // Client speaks to an API server about the kinds of this package. It is safe for concurrent use.
 //
 // +k8s:deepcopy-gen=false
 type Client struct {
-	database, ops, apps rest.Interface
+	database, ops, apps, statefulSets rest.Interface
 }
 
-// NewClient returns a client for the API server that cfg describes; it does not connect yet. The three API groups share
+// NewClient returns a client for the API server that cfg describes; it does not connect yet. The API groups share
 // one HTTP client and one rate limiter, as in a generated clientset.
 func NewClient(cfg *rest.Config) (*Client, error) {
 	shared := rest.CopyConfig(cfg)
@@ -65,6 +68,7 @@ func NewClient(cfg *rest.Config) (*Client, error) {
 		{&client.database, DatabaseGroupVersion},
 		{&client.ops, OpsGroupVersion},
 		{&client.apps, AppsGroupVersion},
+		{&client.statefulSets, appsv1.SchemeGroupVersion},
 	} {
 		if *group.client, err = newGroupClient(shared, group.version, transport); err != nil {
 			return nil, err
@@ -100,6 +104,12 @@ func (c *Client) SinglestoreOpsRequests(namespace string) *SinglestoreOpsRequest
 func (c *Client) PetSets(namespace string) *PetSetClient {
 	return gentype.NewClientWithList[*PetSet, *PetSetList](ResourcePetSets, c.apps, parameterCodec, namespace,
 		func() *PetSet { return &PetSet{} }, func() *PetSetList { return &PetSetList{} })
+}
+
+// StatefulSets is the client of the StatefulSets of a namespace; "" lists and watches all of them.
+func (c *Client) StatefulSets(namespace string) *StatefulSetClient {
+	return gentype.NewClientWithList[*StatefulSet, *StatefulSetList](ResourceStatefulSets, c.statefulSets, parameterCodec,
+		namespace, func() *StatefulSet { return &StatefulSet{} }, func() *StatefulSetList { return &StatefulSetList{} })
 }
 
 // parameterCodec encodes the options of lists, watches, creations and so on into a request's query.

@@ -21,7 +21,7 @@ const (
 type Component struct {
 	// Name is ComponentNode, ComponentAggregator or ComponentLeaf.
 	Name string
-	// Workload is the name of the PetSet.
+	// Workload is the name of what runs it: see [Client.Workload].
 	Workload string
 	// Replicas is the number of pods, the default where the spec names none.
 	Replicas int32

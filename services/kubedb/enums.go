@@ -86,6 +86,19 @@ const (
 	ApplyAlways ApplyOption = "Always"
 )
 
+// AnnotationInfeasible is on an operation request and says what becomes of it when the storage cannot give the size:
+// InfeasibleFail, the default, or InfeasibleRecover. What it says when the request is admitted counts.
+const AnnotationInfeasible = "opsrelay.dev/infeasible"
+
+// The values of AnnotationInfeasible.
+const (
+	// InfeasibleFail fails the request at once, and leaves everything as it is then.
+	InfeasibleFail = "fail"
+	// InfeasibleRecover grows what can grow, takes back the requests of the claims that cannot, and writes the size that
+	// all have into workload and database. The request fails all the same.
+	InfeasibleRecover = "recover"
+)
+
 // StorageType says whether a database has volumes.
 type StorageType string
 

@@ -16,6 +16,10 @@ import (
 // a time is asked no oftener (see the plan's Limits).
 const AnnotationExpansions = "opsrelay.dev/expansions"
 
+// AnnotationExpandedFor is on a claim and is the uid of the operation request for which the relay last raised its storage
+// request. By it, what the storage answered to an earlier one is told from what it answers to this.
+const AnnotationExpandedFor = "opsrelay.dev/expanded-for"
+
 // keptExpansions is how many times a claim carries. No storage is known to count further back.
 const keptExpansions = 20
 

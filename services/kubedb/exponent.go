@@ -22,7 +22,7 @@ var quantityFields = map[string]bool{
 // checkExponents refuses an object that has a quantity like 1e-999999999. KubeDB's definitions let it pass, and to parse
 // it, or to compare 1e999999999 with anything, takes minutes.
 func checkExponents(data []byte) error {
-	if !hugeExponent.Match(data) {
+	if !mayHaveHugeExponent(data) {
 		return nil
 	}
 	tree, err := parseTree(data)
@@ -31,6 +31,42 @@ func checkExponents(data []byte) error {
 	}
 	return checkTree(tree, false)
 }
+
+// mayHaveHugeExponent looks for what hugeExponent matches, in a text that is nothing but a number: a uid is not. It is
+// done by hand because every object that is read comes through here.
+func mayHaveHugeExponent(data []byte) bool {
+	for i, char := range data {
+		if char != 'e' && char != 'E' || i == 0 || !isOfNumber(data[i-1]) {
+			continue
+		}
+		first := i - 1
+		for first > 0 && isOfNumber(data[first-1]) {
+			first--
+		}
+		if first > 0 && (data[first-1] == '+' || data[first-1] == '-') {
+			first--
+		}
+		if first > 0 && (isOfNumber(data[first-1]) || isLetter(data[first-1])) {
+			continue
+		}
+		begin := i + 1
+		if begin < len(data) && (data[begin] == '+' || data[begin] == '-') {
+			begin++
+		}
+		last := begin
+		for last < len(data) && isOfNumber(data[last]) {
+			last++
+		}
+		if last-begin >= 3 && (last == len(data) || data[last] != '-' && !isLetter(data[last])) {
+			return true
+		}
+	}
+	return false
+}
+
+func isOfNumber(char byte) bool { return char >= '0' && char <= '9' || char == '.' }
+
+func isLetter(char byte) bool { return char|0x20 >= 'a' && char|0x20 <= 'z' }
 
 func checkTree(tree any, quantity bool) error {
 	switch value := tree.(type) {

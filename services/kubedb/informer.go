@@ -32,6 +32,11 @@ func (c *Client) PetSetInformer(namespace string, tweaks ...Tweak) cache.SharedI
 	return NewInformer(c.PetSets(namespace), &PetSet{}, tweaks...)
 }
 
+// StatefulSetInformer returns an informer of the StatefulSets of a namespace, like SinglestoreInformer.
+func (c *Client) StatefulSetInformer(namespace string, tweaks ...Tweak) cache.SharedIndexInformer {
+	return NewInformer(c.StatefulSets(namespace), &StatefulSet{}, tweaks...)
+}
+
 // ListWatcher lists and watches one kind; every typed client of client-go and of this package does.
 //
 // +k8s:deepcopy-gen=false

@@ -23,3 +23,21 @@ func StatusPatch(object metav1.Object, fields map[string]any) ([]byte, error) {
 	}
 	return patch, nil
 }
+
+// ConditionRemovalPatch is a JSON patch that removes the condition of that type from an object's status, where conds are
+// its conditions as they were seen and have one. The API server refuses it as invalid if another condition stands there by
+// now, or one with another message; what else was changed in the object does not matter.
+func ConditionRemovalPatch(object metav1.Object, conds []Condition, conditionType string) ([]byte, error) {
+	at := indexOfCondition(conds, conditionType)
+	path := fmt.Sprintf("/status/conditions/%d", at)
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "test", "path": "/metadata/uid", "value": object.GetUID()},
+		{"op": "test", "path": path + "/type", "value": conditionType},
+		{"op": "test", "path": path + "/message", "value": conds[at].Message},
+		{"op": "remove", "path": path},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("patch the status of %s/%s: %w", object.GetNamespace(), object.GetName(), err)
+	}
+	return patch, nil
+}

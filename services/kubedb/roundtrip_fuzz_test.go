@@ -26,7 +26,7 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		want, err := json.Marshal(tree)
 		require.NoError(t, err)
-		for _, object := range []runtime.Object{&Singlestore{}, &SinglestoreOpsRequest{}, &PetSet{}} {
+		for _, object := range []runtime.Object{&Singlestore{}, &SinglestoreOpsRequest{}, &PetSet{}, &StatefulSet{}} {
 			if json.Unmarshal(data, object) != nil {
 				continue
 			}

@@ -4,6 +4,7 @@
 package kubedb
 
 import (
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -25,6 +26,7 @@ const (
 	KindSinglestore           = "Singlestore"
 	KindSinglestoreOpsRequest = "SinglestoreOpsRequest"
 	KindPetSet                = "PetSet"
+	KindStatefulSet           = "StatefulSet"
 )
 
 // The resources, as in a URL of the API and in RBAC.
@@ -32,6 +34,7 @@ const (
 	ResourceSinglestores           = "singlestores"
 	ResourceSinglestoreOpsRequests = "singlestoreopsrequests"
 	ResourcePetSets                = "petsets"
+	ResourceStatefulSets           = "statefulsets"
 )
 
 // Scheme knows the kinds of this package and nothing else.
@@ -42,7 +45,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(DatabaseGroupVersion, &Singlestore{}, &SinglestoreList{})
 	scheme.AddKnownTypes(OpsGroupVersion, &SinglestoreOpsRequest{}, &SinglestoreOpsRequestList{})
 	scheme.AddKnownTypes(AppsGroupVersion, &PetSet{}, &PetSetList{})
-	for _, version := range []schema.GroupVersion{DatabaseGroupVersion, OpsGroupVersion, AppsGroupVersion} {
+	scheme.AddKnownTypes(appsv1.SchemeGroupVersion, &StatefulSet{}, &StatefulSetList{})
+	for _, version := range []schema.GroupVersion{DatabaseGroupVersion, OpsGroupVersion, AppsGroupVersion, appsv1.SchemeGroupVersion} {
 		metav1.AddToGroupVersion(scheme, version)
 	}
 	return nil

@@ -22,6 +22,11 @@ func (c *Client) WaitSinglestoreOpsRequest(ctx context.Context, namespace, name 
 	return wait(ctx, c.SinglestoreOpsRequestInformer(namespace, named(name)), namespace+"/"+name, done)
 }
 
+// WaitStatefulSet is [Client.WaitSinglestore] for a StatefulSet.
+func (c *Client) WaitStatefulSet(ctx context.Context, namespace, name string, done func(*StatefulSet) bool) error {
+	return wait(ctx, c.StatefulSetInformer(namespace, named(name)), namespace+"/"+name, done)
+}
+
 // named chooses one object.
 func named(name string) Tweak {
 	return func(options *metav1.ListOptions) {
@@ -29,7 +34,20 @@ func named(name string) Tweak {
 	}
 }
 
+// wait is Until for one object, which informer is about.
 func wait[T any](ctx context.Context, informer cache.SharedIndexInformer, key string, done func(*T) bool) error {
+	return Until(ctx, informer, func(store cache.Store) bool {
+		object, exists, err := store.GetByKey(key)
+		if err != nil || !exists {
+			return done(nil) // the store's only error is a malformed key
+		}
+		return done(object.(*T))
+	})
+}
+
+// Until runs the informer until done says so, which is called when everything is listed and after each change. A context
+// that ends first gives its cause.
+func Until(ctx context.Context, informer cache.SharedIndexInformer, done func(cache.Store) bool) error {
 	watching, stop := context.WithCancel(ctx)
 	changed := make(chan struct{}, 1)
 	notify := func() {
@@ -54,22 +72,12 @@ func wait[T any](ctx context.Context, informer cache.SharedIndexInformer, key st
 	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 		return context.Cause(ctx)
 	}
-	for {
-		object, exists, err := informer.GetStore().GetByKey(key)
-		if err != nil {
-			return err
-		}
-		var state *T
-		if exists {
-			state = object.(*T)
-		}
-		if done(state) {
-			return nil
-		}
+	for !done(informer.GetStore()) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
+	return nil
 }

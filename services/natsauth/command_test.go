@@ -73,7 +73,7 @@ func TestTheCommandWritesASecretForEveryUser(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &summary))
 	files := contents(t, directory)
 	require.Len(t, files, len(summary.Written))
-	require.Len(t, summary.Users, 7)
+	require.Len(t, summary.Users, 9)
 	for _, user := range summary.Users {
 		manifest := files["nats-"+user.Name+".yaml"]
 		require.Contains(t, manifest, "namespace: relay")
@@ -103,7 +103,7 @@ func TestTheCommandChangesWhatItIsAskedToAndNothingElse(t *testing.T) {
 
 	require.ErrorContains(t, run(), "has users already; --rotate")
 	require.ErrorContains(t, run("--tls"), "has users already")
-	require.ErrorContains(t, run("--rotate", "nobody"), "there are watcher, pauser, expander, updater, provision, sys")
+	require.ErrorContains(t, run("--rotate", "nobody"), "there are watcher, pauser, expander, updater, provision, board, operator, sys")
 	require.ErrorContains(t, run("--rotate", "server"), "without TLS")
 	require.ErrorContains(t, run("--retire", "pauser"), "rotate first")
 	require.ErrorContains(t, run("--subscriber", "watcher"), "the relay itself uses that name")

@@ -99,15 +99,21 @@ func (w *writer) user(user User, keys []string) {
 	w.line("      # %s: %s", user.Name, user.Description)
 	for _, key := range keys {
 		w.line("      {nkey: %s, permissions: {", key)
-		w.subjects("publish", user.Rights.Publish)
-		w.subjects("subscribe", user.Rights.Subscribe)
+		w.subjects("publish", user.Rights.Publish, user.Rights.Deny)
+		w.subjects("subscribe", user.Rights.Subscribe, nil)
 		w.line("      }}")
 	}
 }
 
-func (w *writer) subjects(verb string, subjects []string) {
+func (w *writer) subjects(verb string, allow, deny []string) {
 	w.line("        %s: {allow: [", verb)
-	for _, subject := range subjects {
+	for _, subject := range allow {
+		w.line("          %q", subject)
+	}
+	if len(deny) > 0 {
+		w.line("        ], deny: [")
+	}
+	for _, subject := range deny {
 		w.line("          %q", subject)
 	}
 	w.line("        ]}")

@@ -30,6 +30,11 @@
 //     broker stored where a fact should be. That answer is no event and passes
 //     for none, but the chain it lies in stands still. Subscribers cannot:
 //     answers to them stay in their account.
+//   - The users operator and board make consumers of their own, for they read from
+//     wherever they like, and a consumer may be told to deliver anywhere in the
+//     relay's account. What is delivered so is what is stored; it lacks the
+//     sequence without which no service believes the live feed.
+//   - The user operator can hold a service's work, and have it delivered again.
 //   - The user provision may change the configuration of the streams, and thereby
 //     what they keep. Its key belongs to the job that provisions, and nowhere
 //     else.

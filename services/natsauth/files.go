@@ -89,6 +89,11 @@ func Load(directory string) (*Set, error) {
 	if err := json.Unmarshal(state, s); err != nil {
 		return nil, fmt.Errorf("read the set of users in %s: %w", fileState, err)
 	}
+	for _, name := range s.subscribers() {
+		if err := CheckSubscriber(name); err != nil {
+			return nil, fmt.Errorf("the set of users was made by an older version: %w; make it anew", err)
+		}
+	}
 	s.server = newSecret(s.Namespace, ServerName)
 	manifest, err := os.ReadFile(filepath.Join(directory, s.server.file()))
 	if err != nil {

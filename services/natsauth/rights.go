@@ -13,6 +13,8 @@ import (
 // listed is refused.
 type Rights struct {
 	Publish, Subscribe []string
+	// Deny is what is refused of Publish.
+	Deny []string
 }
 
 // User is a user of the account in which the relay runs.
@@ -67,15 +69,21 @@ var services = []work{
 const ProvisionUser = "provision"
 
 // Users is the table of users and their rights. The durable consumers of the
-// given subscribers are the provisioner's to create.
+// given subscribers are the provisioner's to create, and nobody else's to read.
 func Users(subscribers ...string) []User {
-	users := make([]User, 0, len(services)+1)
+	users := make([]User, 0, len(services)+3)
 	for _, s := range services {
 		users = append(users, User{Name: s.name, Description: s.description, Rights: s.rights()})
 	}
 	return append(users, User{
 		Name: ProvisionUser, Description: "creates streams and consumers",
 		Rights: provisionRights(subscribers),
+	}, User{
+		Name: BoardUser, Description: "reads facts and progress",
+		Rights: readerRights(BoardUser, subscribers),
+	}, User{
+		Name: OperatorUser, Description: "the commands for people: reads, holds a service's work, replays dead letters",
+		Rights: operatorRights(subscribers),
 	})
 }
 

@@ -65,6 +65,27 @@ var publishable = map[string][]string{
 		"$JS.API.CONSUMER.CREATE.OPSRELAY.watcher.opsrelay.v1.resumed.>",
 		"$JS.API.CONSUMER.CREATE.OPSRELAY.partner.opsrelay.v1.resumed.>", "$JS.API.CONSUMER.CREATE.OPSRELAY.stranger.opsrelay.v1.resumed.>",
 	},
+	"board": {
+		"$JS.API.STREAM.MSG.GET.OPSRELAY",
+		"$JS.API.CONSUMER.CREATE.OPSRELAY.mine", "$JS.API.CONSUMER.DELETE.OPSRELAY.mine", "$JS.API.CONSUMER.INFO.OPSRELAY.mine",
+		"$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.mine", "$JS.ACK.OPSRELAY.mine.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.mine.1.1.1.1.0",
+		"$JS.API.CONSUMER.CREATE.OPSRELAY_PROGRESS.mine", "$JS.API.CONSUMER.DELETE.OPSRELAY_PROGRESS.mine", "$JS.API.CONSUMER.INFO.OPSRELAY_PROGRESS.mine",
+		"$JS.API.CONSUMER.MSG.NEXT.OPSRELAY_PROGRESS.mine", "$JS.ACK.OPSRELAY_PROGRESS.mine.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY_PROGRESS.mine.1.1.1.1.0",
+	},
+	"operator": {
+		"$JS.API.STREAM.MSG.GET.OPSRELAY",
+		"$JS.API.CONSUMER.CREATE.OPSRELAY.mine", "$JS.API.CONSUMER.DELETE.OPSRELAY.mine", "$JS.API.CONSUMER.INFO.OPSRELAY.mine",
+		"$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.mine", "$JS.ACK.OPSRELAY.mine.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.mine.1.1.1.1.0",
+		"$JS.API.CONSUMER.CREATE.OPSRELAY_PROGRESS.mine", "$JS.API.CONSUMER.DELETE.OPSRELAY_PROGRESS.mine", "$JS.API.CONSUMER.INFO.OPSRELAY_PROGRESS.mine",
+		"$JS.API.CONSUMER.MSG.NEXT.OPSRELAY_PROGRESS.mine", "$JS.ACK.OPSRELAY_PROGRESS.mine.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY_PROGRESS.mine.1.1.1.1.0",
+		"$JS.API.STREAM.INFO.OPSRELAY", "$JS.API.STREAM.INFO.OPSRELAY_TIMERS", "$JS.API.STREAM.INFO.OPSRELAY_PROGRESS",
+		"$JS.API.STREAM.INFO.OPSRELAY_DEAD_LETTERS", "$JS.API.STREAM.MSG.GET.OPSRELAY_DEAD_LETTERS",
+		"$JS.API.CONSUMER.INFO.OPSRELAY.watcher", "$JS.API.CONSUMER.INFO.OPSRELAY.pauser", "$JS.API.CONSUMER.INFO.OPSRELAY.expander",
+		"$JS.API.CONSUMER.INFO.OPSRELAY.updater", "$JS.API.CONSUMER.INFO.OPSRELAY_TIMERS.timeout", "$JS.API.CONSUMER.INFO.OPSRELAY_DEAD_LETTERS.deadletter",
+		"$JS.API.CONSUMER.PAUSE.OPSRELAY.watcher", "$JS.API.CONSUMER.PAUSE.OPSRELAY.pauser", "$JS.API.CONSUMER.PAUSE.OPSRELAY.expander",
+		"$JS.API.CONSUMER.PAUSE.OPSRELAY.updater", "$JS.API.CONSUMER.RESET.OPSRELAY.watcher", "$JS.API.CONSUMER.RESET.OPSRELAY.pauser",
+		"$JS.API.CONSUMER.RESET.OPSRELAY.expander", "$JS.API.CONSUMER.RESET.OPSRELAY.updater",
+	},
 	// In its own account, into which no more of the relay's is imported.
 	"partner": {
 		"OPSRELAY.API.CONSUMER.INFO.OPSRELAY.partner", "OPSRELAY.API.CONSUMER.MSG.NEXT.OPSRELAY.partner",
@@ -81,6 +102,8 @@ var subscribable = map[string][]string{
 	"expander":  {"_INBOX_expander.>", "_INBOX_expander.x.1", "opsrelay.live.v1.failed.>", "opsrelay.live.v1.cancelled.>"},
 	"updater":   {"_INBOX_updater.>", "_INBOX_updater.x.1", "opsrelay.live.v1.failed.>", "opsrelay.live.v1.cancelled.>"},
 	"provision": {"_INBOX_provision.>", "_INBOX_provision.x.1"},
+	"board":     {"_INBOX_board.>", "_INBOX_board.x.1"},
+	"operator":  {"_INBOX_operator.>", "_INBOX_operator.x.1"},
 	"partner":   {"_INBOX_partner.>", "_INBOX_partner.x.1"},
 }
 
@@ -110,6 +133,9 @@ func tried() []string {
 	}
 	consumers := append(events.Consumers(), natsauth.SubscriberConsumers("partner")...)
 	consumers = append(consumers, natsauth.SubscriberConsumers("stranger")...)
+	for _, stream := range events.Streams(1) {
+		consumers = append(consumers, events.Consumer{Stream: stream.Name, Name: "mine", Subjects: []string{events.AllFacts}})
+	}
 	for _, consumer := range consumers {
 		name := consumer.Stream + "." + consumer.Name
 		for _, verb := range []string{"CREATE", "DURABLE.CREATE", "DELETE", "INFO", "MSG.NEXT", "PAUSE", "RESET", "UNPIN", "LEADER.STEPDOWN"} {

@@ -96,7 +96,8 @@ func (s *Set) Add(subscribers ...string) (Files, error) {
 
 // Rotate makes a new key, and a new certificate, for a user. The server goes on
 // knowing the older key until it is retired. The server itself, [ServerName],
-// has a certificate only.
+// has a certificate only. A user of the relay that an older version made the set
+// without gets its first key.
 func (s *Set) Rotate(name string) (Files, error) {
 	files := Files{}
 	if name == ServerName {
@@ -109,6 +110,12 @@ func (s *Set) Rotate(name string) (Files, error) {
 		return files, s.finish(files)
 	}
 	user, err := s.find(name)
+	if err != nil && slices.ContainsFunc(Users(), func(user User) bool { return user.Name == name }) {
+		if err := s.add(files, Keys{Name: name}); err != nil {
+			return nil, err
+		}
+		return files, s.finish(files)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("rotate: %w", err)
 	}

@@ -160,8 +160,11 @@ func TestPausedDatabaseIsLeftAlone(t *testing.T) {
 	b.patchSpec(t, "sdb", `{"spec":{"topology":{"leaf":{"replicas":3,"storage":{"resources":{"requests":{"storage":"20Gi"}}}}}}}`)
 
 	// Its phase is still kept: a lost pod makes it Critical and back, and by then the change of the spec was seen too.
+	allow := b.refusePods(t)
 	require.NoError(t, b.kubernetes.CoreV1().Pods(b.namespace).Delete(t.Context(), "sdb-leaf-0", metav1.DeleteOptions{}))
-	b.waitCriticalAndBack(t, ready)
+	b.waitPhase(t, "sdb", kubedb.DatabaseCritical)
+	allow()
+	b.waitPhase(t, "sdb", kubedb.DatabaseReady)
 	require.Equal(t, leaves.Generation, b.petSet(t, "sdb-leaf").Generation)
 	paused := b.database(t, "sdb")
 	require.True(t, kubedb.IsPaused(paused))
@@ -176,27 +179,21 @@ func TestPausedDatabaseIsLeftAlone(t *testing.T) {
 	require.Equal(t, "20Gi", after.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests.Storage().String())
 }
 
-// waitCriticalAndBack waits until the Ready condition changed twice since then.
-func (b *bundle) waitCriticalAndBack(t *testing.T, since *kubedb.Singlestore) {
+// refusePods has the API server take no new pod in the namespace, until allow is
+// called.
+func (b *bundle) refusePods(t *testing.T) (allow func()) {
 	t.Helper()
-	version := since.ResourceVersion
-	watch, err := b.client.Singlestores(b.namespace).Watch(t.Context(), metav1.ListOptions{ResourceVersion: version})
+	quotas := b.kubernetes.CoreV1().ResourceQuotas(b.namespace)
+	_, err := quotas.Create(t.Context(), &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "no-pods"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}},
+	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	defer watch.Stop()
-	critical := false
-	for {
-		select {
-		case event := <-watch.ResultChan():
-			db, ok := event.Object.(*kubedb.Singlestore)
-			require.True(t, ok, "%v", event)
-			if critical && db.Status.Phase == kubedb.DatabaseReady {
-				return
-			}
-			critical = critical || db.Status.Phase == kubedb.DatabaseCritical
-		case <-time.After(time.Minute):
-			require.FailNow(t, "the database was not Critical and Ready again")
-		}
-	}
+	eventually(t, func() bool { // before that it is not enforced
+		quota, err := quotas.Get(t.Context(), "no-pods", metav1.GetOptions{})
+		return err == nil && len(quota.Status.Used) == 1
+	})
+	return func() { require.NoError(t, quotas.Delete(t.Context(), "no-pods", metav1.DeleteOptions{})) }
 }
 
 // TestPauseIsNeitherLostNorRestored pauses and resumes while the provisioner writes the same status.

@@ -35,9 +35,7 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	if development == nil {
-		t.Skip(cluster.ErrNotBuilt)
-	}
+	require.NotNil(t, development, cluster.ErrNotBuilt.Error())
 	b := &bundle{}
 	var err error
 	b.client, err = kubedb.NewClient(development.Config())

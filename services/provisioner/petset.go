@@ -61,11 +61,10 @@ func petSetPatch(existing, desired *kubedb.PetSet) ([]byte, error) {
 	for i := range want.VolumeClaimTemplates {
 		raiseSize(spec.VolumeClaimTemplates, &want.VolumeClaimTemplates[i])
 	}
-	before := existing.DeepCopy()
-	patch, err := kubedb.MergePatch(before, changed)
-	if err != nil || patch == nil {
-		return nil, err
+	if equality.Semantic.DeepEqual(existing.Spec, changed.Spec) {
+		return nil, nil
 	}
+	before := existing.DeepCopy()
 	before.ResourceVersion = ""
 	return kubedb.MergePatch(before, changed)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/rs/zerolog"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -21,15 +22,15 @@ func (c *Controller) writeStatus(ctx context.Context, db *kubedb.Singlestore) er
 	if err != nil {
 		return err
 	}
-	changed := db.DeepCopy()
-	changed.Status = newStatus(db, sets)
-	patch, err := kubedb.MergePatch(db, changed)
-	if err != nil || patch == nil {
-		return err
+	status := newStatus(db, sets)
+	if equality.Semantic.DeepEqual(db.Status, status) {
+		return nil
 	}
-	before := db.DeepCopy()
-	before.ResourceVersion = ""
-	if patch, err = kubedb.MergePatch(before, changed); err != nil {
+	before, changed := db.DeepCopy(), db.DeepCopy()
+	before.ResourceVersion = "" // so that the patch names the version that it is for
+	changed.Status = status
+	patch, err := kubedb.MergePatch(before, changed)
+	if err != nil {
 		return err
 	}
 	_, err = c.cfg.Client.Singlestores(db.Namespace).Patch(ctx, db.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")

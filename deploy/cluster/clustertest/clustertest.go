@@ -18,7 +18,8 @@ import (
 // Run starts a development cluster, installs the definitions, puts the cluster
 // into development, runs the package's tests and returns their exit code, for
 // TestMain to exit with. Where no development cluster is built, development
-// stays nil, and the tests are to be skipped with [cluster.ErrNotBuilt].
+// stays nil: the tests that need none run, and the others are to fail with
+// [cluster.ErrNotBuilt].
 func Run(m *testing.M, definitions fs.FS, development **cluster.Cluster) int {
 	code, err := run(m, definitions, development)
 	if err != nil {

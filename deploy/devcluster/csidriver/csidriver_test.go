@@ -68,6 +68,9 @@ func TestFaultsAreMet(t *testing.T) {
 		{"by volume", "pv", `{"code":"OUT_OF_RANGE"}`, "", codes.OutOfRange},
 		{"by claim", "ns.claim", `{"code":"INTERNAL"}`, "", codes.Internal},
 		{"for all", "*", `{"code":"INTERNAL"}`, "", codes.Internal},
+		{"above the size", "*", `{"code":"OUT_OF_RANGE","above":1073741824}`, "", codes.OutOfRange},
+		{"not above the size", "*", `{"code":"OUT_OF_RANGE","above":2147483648}`, "", codes.OK},
+		{"of the node's part", "*", `{"code":"INTERNAL","operation":"nodeExpand"}`, "", codes.OK},
 		{"of another operation", "*", `{"code":"INTERNAL","operation":"create"}`, "", codes.OK},
 		{"offline only, in use", "*", `{"offlineOnly":true}`, "pod ns/p", codes.FailedPrecondition},
 		{"offline only, not in use", "*", `{"offlineOnly":true}`, "", codes.OK},
@@ -170,6 +173,36 @@ func TestGrowthIsKeptAndNeverShrinks(t *testing.T) {
 	}
 }
 
+func TestTheNodesPartMeetsItsFaults(t *testing.T) {
+	d, faults := setup(t, "")
+	node := func() error {
+		_, err := d.NodeExpandVolume(t.Context(), &csi.NodeExpandVolumeRequest{VolumeId: "pv", CapacityRange: &csi.CapacityRange{RequiredBytes: 2 << 30}})
+		return err
+	}
+	faults.Set("pv", parseFault(t, `{"code":"OUT_OF_RANGE","operation":"nodeExpand","times":1}`))
+	if err := node(); status.Code(err) != codes.OutOfRange {
+		t.Errorf("got %v, want the fault", err)
+	}
+	if err := node(); err != nil {
+		t.Errorf("got %v, want no fault any more", err)
+	}
+}
+
+func TestSizesAreRoundedUpToTheUnit(t *testing.T) {
+	d, _ := setup(t, "")
+	made, err := d.CreateVolume(t.Context(), &csi.CreateVolumeRequest{
+		Name: "rounded", CapacityRange: &csi.CapacityRange{RequiredBytes: 1e9}, Parameters: map[string]string{ParameterUnit: "1073741824"},
+	})
+	if err != nil || made.GetVolume().GetCapacityBytes() != 1<<30 {
+		t.Fatalf("made %v, %v", made, err)
+	}
+	grown, err := d.ControllerExpandVolume(t.Context(), &csi.ControllerExpandVolumeRequest{
+		VolumeId: "rounded", CapacityRange: &csi.CapacityRange{RequiredBytes: 6e9}})
+	if err != nil || grown.GetCapacityBytes() != 6<<30 {
+		t.Errorf("grown to %v, %v", grown, err)
+	}
+}
+
 func TestControl(t *testing.T) {
 	faults := NewFaults(users(""))
 	h := Handler(faults, &Calls{})
@@ -179,7 +212,7 @@ func TestControl(t *testing.T) {
 		return w
 	}
 	for _, bad := range []string{
-		`{"code":"OutOfRange"}`, `{"delay":"2"}`, `{"delay":"-1s"}`, `{"dealy":"2s"}`, `{"operation":"stage"}`, `{"times":-1}`, `x`,
+		`{"code":"OutOfRange"}`, `{"delay":"2"}`, `{"delay":"-1s"}`, `{"dealy":"2s"}`, `{"operation":"stage"}`, `{"times":-1}`, `{"above":-1}`, `x`,
 	} {
 		if w := call(http.MethodPut, "/faults/*", bad); w.Code != http.StatusBadRequest {
 			t.Errorf("PUT %s gave %d, want 400", bad, w.Code)
@@ -189,7 +222,7 @@ func TestControl(t *testing.T) {
 	if w := call(http.MethodPut, "/faults/ns.claim", full); w.Code != http.StatusNoContent {
 		t.Errorf("PUT gave %d: %s", w.Code, w.Body)
 	}
-	want := `{"ns.claim":{"delay":"2s","message":"full","never":false,"offlineOnly":false,"times":0,"operation":"expand","code":"OUT_OF_RANGE"}}`
+	want := `{"ns.claim":{"delay":"2s","message":"full","never":false,"offlineOnly":false,"times":0,"above":0,"operation":"expand","code":"OUT_OF_RANGE"}}`
 	if got := strings.TrimSpace(call(http.MethodGet, "/faults", "").Body.String()); got != want {
 		t.Errorf("GET gave\n%s, want\n%s", got, want)
 	}

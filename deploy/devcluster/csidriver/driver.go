@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
@@ -30,6 +31,8 @@ const (
 	// ParameterNodeExpansion, when "true", makes the driver say that a grown
 	// volume also needs its node's part.
 	ParameterNodeExpansion = "nodeExpansion"
+	// ParameterUnit is what sizes are rounded up to a multiple of, in bytes.
+	ParameterUnit = "unit"
 )
 
 // Driver serves the identity, controller and node services. Its zero value is
@@ -112,6 +115,12 @@ func (d *Driver) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest)
 	if vol.ID == "" {
 		return nil, status.Error(codes.InvalidArgument, "a volume needs a name")
 	}
+	if unit, ok := req.GetParameters()[ParameterUnit]; ok {
+		var err error
+		if vol.Unit, err = strconv.ParseInt(unit, 10, 64); err != nil {
+			return nil, status.Errorf(codes.InvalidArgument, "parameter %s is %q, want a number of bytes", ParameterUnit, unit)
+		}
+	}
 	if err := d.meetFault(ctx, OperationCreate, vol, vol.Bytes); err != nil {
 		return nil, err
 	}
@@ -158,8 +167,21 @@ func (d *Driver) expand(ctx context.Context, vol Volume, bytes int64) (Volume, e
 	return grown, nil
 }
 
+// NodeExpandVolume is the node's part of a growth. There is nothing to do for it
+// but to meet its faults.
+func (d *Driver) NodeExpandVolume(ctx context.Context, req *csi.NodeExpandVolumeRequest) (*csi.NodeExpandVolumeResponse, error) {
+	vol, ok := d.volumes.Get(req.GetVolumeId())
+	if !ok {
+		return nil, status.Errorf(codes.NotFound, "no volume %q here", req.GetVolumeId())
+	}
+	if err := d.meetFault(ctx, OperationNodeExpand, vol, req.GetCapacityRange().GetRequiredBytes()); err != nil {
+		return nil, err
+	}
+	return &csi.NodeExpandVolumeResponse{CapacityBytes: vol.Bytes}, nil
+}
+
 func (d *Driver) meetFault(ctx context.Context, op Operation, vol Volume, bytes int64) error {
-	err := d.faults.Meet(ctx, op, vol)
+	err := d.faults.Meet(ctx, op, vol, bytes)
 	if err != nil {
 		d.log.InfoContext(ctx, "refused", "operation", op, "volume", vol.ID,
 			"claim", vol.Claim(), "bytes", bytes, "error", fmt.Sprint(err))

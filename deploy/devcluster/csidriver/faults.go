@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +22,9 @@ type Operation string
 
 // The operations that can be made to fail.
 const (
-	OperationCreate Operation = "create"
-	OperationExpand Operation = "expand"
+	OperationCreate     Operation = "create"
+	OperationExpand     Operation = "expand"
+	OperationNodeExpand Operation = "nodeExpand"
 )
 
 // AllVolumes is the key of a fault that every volume meets which has none of its own.
@@ -45,6 +47,9 @@ type Fault struct {
 	OfflineOnly bool `json:"offlineOnly"`
 	// Times is how many calls meet the fault before it is gone; 0 is for ever.
 	Times int `json:"times"`
+	// Above spares the calls that ask for no more bytes than that, like a pool
+	// that has some room left. Default 0, which spares none.
+	Above int64 `json:"above"`
 	// Operation is what the fault applies to. Default expand.
 	Operation Operation `json:"operation"`
 }
@@ -99,8 +104,11 @@ func (f *Fault) UnmarshalJSON(raw []byte) error {
 	if f.Times < 0 {
 		return fmt.Errorf("times is %d, want 0 (for ever) or more", f.Times)
 	}
-	if f.Operation != OperationExpand && f.Operation != OperationCreate {
-		return fmt.Errorf("operation is %q, want %q or %q", f.Operation, OperationExpand, OperationCreate)
+	if f.Above < 0 {
+		return fmt.Errorf("above is %d, want 0 (every size) or more", f.Above)
+	}
+	if operations := []Operation{OperationExpand, OperationCreate, OperationNodeExpand}; !slices.Contains(operations, f.Operation) {
+		return fmt.Errorf("operation is %q, want one of %q", f.Operation, operations)
 	}
 	if in.Code == "" {
 		return nil
@@ -161,11 +169,11 @@ func (f *Faults) All() map[string]Fault {
 	return maps.Clone(f.byVolume)
 }
 
-// Meet plays the fault that is set for the call, if any, and returns the
-// status to answer with. A volume's own fault goes before its claim's, and
+// Meet plays the fault that is set for the call, which asks for that many bytes,
+// if any, and returns the status to answer with. A volume's own fault goes before its claim's, and
 // that before the one for all.
-func (f *Faults) Meet(ctx context.Context, op Operation, vol Volume) error {
-	fault, cleared, ok := f.take(op, vol)
+func (f *Faults) Meet(ctx context.Context, op Operation, vol Volume, bytes int64) error {
+	fault, cleared, ok := f.take(op, vol, bytes)
 	if !ok {
 		return nil
 	}
@@ -193,12 +201,12 @@ func (f *Faults) Meet(ctx context.Context, op Operation, vol Volume) error {
 
 // take finds the fault and counts its use. The channel is closed when the fault
 // is cleared.
-func (f *Faults) take(op Operation, vol Volume) (Fault, <-chan struct{}, bool) {
+func (f *Faults) take(op Operation, vol Volume, bytes int64) (Fault, <-chan struct{}, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, key := range []string{vol.ID, vol.Claim(), AllVolumes} {
 		fault, ok := f.byVolume[key]
-		if !ok || fault.Operation != op {
+		if !ok || fault.Operation != op || bytes <= fault.Above {
 			continue
 		}
 		if fault.Times == 1 {

@@ -23,6 +23,16 @@ type Volume struct {
 	ClaimName      string `json:"claimName"`
 	// NodeExpansion says that a growth is complete only after the node's part.
 	NodeExpansion bool `json:"nodeExpansion"`
+	// Unit is what the volume's size is a multiple of, in bytes; 0 is any size.
+	Unit int64 `json:"unit,omitempty"`
+}
+
+// rounded is the size that the driver gives when it is asked for that many bytes.
+func (v Volume) rounded(bytes int64) int64 {
+	if v.Unit <= 0 || bytes%v.Unit == 0 {
+		return bytes
+	}
+	return bytes + v.Unit - bytes%v.Unit
 }
 
 // Claim is "<namespace>.<name>" of the claim the volume was made for, the form
@@ -77,6 +87,7 @@ func (s *Volumes) Create(vol Volume) (Volume, error) {
 	if old, ok := s.byID[vol.ID]; ok {
 		return old, nil
 	}
+	vol.Bytes = vol.rounded(vol.Bytes)
 	return vol, s.save(vol)
 }
 
@@ -91,7 +102,7 @@ func (s *Volumes) Grow(id string, bytes int64) (Volume, error) {
 	if vol.Bytes >= bytes {
 		return vol, nil
 	}
-	vol.Bytes = bytes
+	vol.Bytes = vol.rounded(bytes)
 	return vol, s.save(vol)
 }
 

@@ -18,11 +18,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -55,7 +57,7 @@ func start(t *testing.T, args ...string) *devcluster {
 	t.Helper()
 	binary := os.Getenv("DEVCLUSTER")
 	if binary == "" {
-		t.Skip("DEVCLUSTER does not name the binary")
+		t.Fatal("DEVCLUSTER does not name the binary: run make test-devcluster")
 	}
 	began := time.Now()
 	d := &devcluster{cmd: exec.Command(binary, append([]string{"--unsafe-no-fsync"}, args...)...)}
@@ -265,17 +267,13 @@ func TestTwoAtOnce(t *testing.T) {
 	a, b := start(t), start(t)
 	children := childrenOf(t, a.cmd.Process.Pid)
 	if len(children) != 2 {
-		t.Errorf("the cluster has children %v, want 2", children)
+		t.Errorf("the cluster has %d children, want 2", len(children))
 	}
 	must(t, a.cmd.Process.Kill())
 	_ = a.cmd.Wait()
-	deadline := time.Now().Add(10 * time.Second)
-	for _, pid := range children {
-		for alive(pid) && time.Now().Before(deadline) {
-			time.Sleep(10 * time.Millisecond) // not our child: there is nothing to wait on
-		}
-		if alive(pid) {
-			t.Errorf("child %s outlived the killed cluster", pid)
+	for pid, child := range children {
+		if !ended(child, 10*time.Second) {
+			t.Errorf("child %d outlived the killed cluster", pid)
 		}
 	}
 	_ = os.RemoveAll(a.DataDir)
@@ -294,9 +292,9 @@ func (d *devcluster) stop(t *testing.T) {
 		t.Errorf("the cluster ended with %v", err)
 	}
 	t.Logf("stopped after %s", time.Since(began).Round(time.Millisecond))
-	for _, pid := range children {
-		if alive(pid) {
-			t.Errorf("child %s outlived the cluster", pid)
+	for pid, child := range children {
+		if !ended(child, 0) {
+			t.Errorf("child %d outlived the cluster", pid)
 		}
 	}
 	if _, err := os.Stat(d.DataDir); !os.IsNotExist(err) {
@@ -304,20 +302,38 @@ func (d *devcluster) stop(t *testing.T) {
 	}
 }
 
-func childrenOf(t *testing.T, pid int) (children []string) {
+// childrenOf returns a file descriptor for each child of the process, by its id: it
+// can be read when the child has ended, which nobody but its parent may wait for.
+func childrenOf(t *testing.T, pid int) map[int]int {
 	t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	must(t, err)
+	children := map[int]int{}
 	for _, task := range tasks {
 		raw, _ := os.ReadFile(task)
-		children = append(children, strings.Fields(string(raw))...)
+		for _, field := range strings.Fields(string(raw)) {
+			child, err := strconv.Atoi(field)
+			must(t, err)
+			descriptor, err := unix.PidfdOpen(child, 0)
+			must(t, err)
+			t.Cleanup(func() { _ = unix.Close(descriptor) })
+			children[child] = descriptor
+		}
 	}
 	return children
 }
 
-func alive(pid string) bool {
-	raw, err := os.ReadFile("/proc/" + pid + "/stat")
-	return err == nil && !strings.Contains(string(raw), ") Z ")
+// ended waits until the child of that descriptor has ended, and reports whether it
+// has in time.
+func ended(descriptor int, within time.Duration) bool {
+	child := []unix.PollFd{{Fd: int32(descriptor), Events: unix.POLLIN}}
+	deadline := time.Now().Add(within)
+	for {
+		n, err := unix.Poll(child, int(max(0, time.Until(deadline)).Milliseconds()))
+		if err != unix.EINTR {
+			return n == 1
+		}
+	}
 }
 
 func newClaim(name, class string) *corev1.PersistentVolumeClaim {

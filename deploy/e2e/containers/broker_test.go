@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -213,4 +214,27 @@ func (b *broker) leads(ctx context.Context, name string, of *testcontainers.Dock
 		}
 	}
 	return false, nil
+}
+
+// explain prints what each server thinks of the relay's stream and its consumers,
+// and the end of what it logged.
+func (b *broker) explain(ctx context.Context, t *testing.T) {
+	const linesTold = 40
+	for name, of := range b.servers {
+		var answer server.JSInfo
+		options := server.JSzOptions{Accounts: true, Streams: true, Consumer: true, RaftGroups: true}
+		if err := b.ask(ctx, of, "JSZ", options, &answer); err != nil {
+			t.Logf("%s: %v", name, err)
+		}
+		for _, account := range answer.AccountDetails {
+			for _, stream := range account.Streams {
+				told, err := json.Marshal(stream)
+				t.Logf("%s: stream %s: %s %v", name, stream.Name, told, err)
+			}
+		}
+		lines := strings.Split(strings.TrimSpace(b.logOf(ctx, of)), "\n")
+		for _, line := range lines[max(0, len(lines)-linesTold):] {
+			t.Logf("%s: %s", name, line)
+		}
+	}
 }

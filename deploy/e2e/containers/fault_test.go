@@ -110,9 +110,18 @@ func (b *bundle) startAgain(c *testcontainers.DockerContainer) {
 	require.NoError(b, err)
 }
 
+// pause freezes a container. The engine may give up on one that is busy ("unable to
+// freeze") and leave it half frozen: it is thawed and frozen again.
 func (b *bundle) pause(c *testcontainers.DockerContainer) {
 	b.Helper()
-	_, err := b.docker.ContainerPause(b.ctx, c.GetContainerID(), client.ContainerPauseOptions{})
+	var err error
+	for range 5 {
+		if _, err = b.docker.ContainerPause(b.ctx, c.GetContainerID(), client.ContainerPauseOptions{}); err == nil {
+			return
+		}
+		b.Logf("freeze: %v", err)
+		_, _ = b.docker.ContainerUnpause(b.ctx, c.GetContainerID(), client.ContainerUnpauseOptions{}) // it may not be frozen at all
+	}
 	require.NoError(b, err)
 }
 

@@ -102,6 +102,7 @@ func (b *bundle) explain(ctx context.Context) {
 			}
 		}
 	}
+	b.broker.explain(ctx, b.T)
 }
 
 // failureOf is the message that says why a request failed.

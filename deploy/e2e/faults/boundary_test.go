@@ -52,10 +52,27 @@ var scenarios = []scenario{
 		l.mustEnd(name, kubedb.OpsSuccessful)
 		await(l, l.databases, "sdb", "Ready", func(db *kubedb.Singlestore) bool { return db.Status.Phase == kubedb.DatabaseReady })
 	}},
+	{"statefulset", "", func(l *lane, n int) {
+		l.createOnStatefulSet(standalone("one"))
+		name := fmt.Sprintf("grow-%d", n)
+		request := expansion(name, "one", 1+n, 0, 0)
+		request.Spec.Apply = kubedb.ApplyAlways // nobody says of it that it is Ready
+		l.create(request)
+		l.mustEnd(name, kubedb.OpsSuccessful)
+	}},
 	{"infeasible", "", func(l *lane, n int) {
 		name := fmt.Sprintf("grow-%d", n)
 		undo := l.fault("data-sdb-leaf-1", cluster.Fault{Code: "OUT_OF_RANGE", Message: "the pool is full"})
 		l.create(expansion(name, "sdb", 0, 0, 10+n))
+		l.mustEnd(name, kubedb.OpsFailed)
+		undo()
+	}},
+	{"recovered", "expander", func(l *lane, n int) {
+		name := fmt.Sprintf("grow-%d", n)
+		undo := l.fault("data-sdb-leaf-1", cluster.Fault{Code: "OUT_OF_RANGE", Message: "the pool is full", Above: 11<<30 - 1})
+		request := expansion(name, "sdb", 0, 0, 10+n)
+		request.Annotations = map[string]string{kubedb.AnnotationInfeasible: kubedb.InfeasibleRecover}
+		l.create(request)
 		l.mustEnd(name, kubedb.OpsFailed)
 		undo()
 	}},
@@ -100,9 +117,9 @@ type point struct {
 // laneLength is how many points are tried one after the other in one lane.
 const laneLength = 12
 
-// Rows F01, F02, F03, F05 and F06 of the failures, and every other boundary:
+// Rows F01 to F06 of the failures, and every other boundary:
 // SIGKILL at every point that a service comes to. The request ends right all the same, and nothing is done twice.
-func TestF01_F02_F03_F05_F06_EveryBoundary(t *testing.T) {
+func TestF01_F02_F03_F04_F05_F06_EveryBoundary(t *testing.T) {
 	t.Parallel()
 	lists := discover(t)
 	requireEveryWriteIsThere(t, lists)

@@ -23,6 +23,9 @@ import (
 // patience is how long a test waits for what takes a second on an idle machine.
 const patience = 4 * time.Minute
 
+// quick is how soon a test looks again at what it waits for.
+const quick = 20 * time.Millisecond
+
 // shared is the cluster of all tests, with the stand-ins for KubeDB.
 var shared *stack.Stack
 

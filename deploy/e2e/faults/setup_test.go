@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
@@ -91,6 +92,7 @@ func (l *lane) finish(checker *invariant.Checker, instances []string) {
 	if !l.t.Failed() {
 		return
 	}
+	l.explainClaims(ctx)
 	for _, instance := range instances {
 		data, err := os.ReadFile(l.stack.LogFile(instance))
 		if err != nil {
@@ -101,6 +103,18 @@ func (l *lane) finish(checker *invariant.Checker, instances []string) {
 				l.t.Logf("%s: %s", instance, line)
 			}
 		}
+	}
+}
+
+// explainClaims prints how far the claims are.
+func (l *lane) explainClaims(ctx context.Context) {
+	claims, err := shared.Clients.Core.CoreV1().PersistentVolumeClaims(l.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		l.t.Logf("list claims: %v", err)
+		return
+	}
+	for _, claim := range claims.Items {
+		l.t.Logf("claim %s asks for %s: %+v", claim.Name, claim.Spec.Resources.Requests.Storage(), claim.Status)
 	}
 }
 
@@ -197,6 +211,28 @@ func (l *lane) createDatabases(databases ...*kubedb.Singlestore) {
 			return db != nil && db.Status.Phase == kubedb.DatabaseReady
 		})
 	}
+}
+
+// requestNow returns the request as it is now.
+func (l *lane) requestNow(name string) (*kubedb.SinglestoreOpsRequest, error) {
+	return l.client.SinglestoreOpsRequests(l.namespace).Get(l.ctx, name, metav1.GetOptions{})
+}
+
+// createOnStatefulSet creates a standalone database with a StatefulSet, if there is
+// none yet, and waits until its pod is Ready. The provisioner makes no PetSet for a
+// halted one.
+func (l *lane) createOnStatefulSet(db *kubedb.Singlestore) {
+	db.Spec.Halted = true
+	created, err := l.client.Singlestores(l.namespace).Create(l.ctx, db, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return
+	}
+	require.NoError(l.t, err)
+	_, err = shared.Clients.Core.AppsV1().StatefulSets(l.namespace).Create(l.ctx, stack.StatefulSet(created, created.Components()[0]), metav1.CreateOptions{})
+	require.NoError(l.t, err)
+	require.NoError(l.t, l.client.WaitStatefulSet(l.ctx, l.namespace, db.Name, func(set *kubedb.StatefulSet) bool {
+		return set != nil && set.Status.ReadyReplicas == 1
+	}))
 }
 
 // resumed requires that nobody holds the database paused.

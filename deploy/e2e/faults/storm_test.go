@@ -195,7 +195,9 @@ func (s *storm) freeze(victim string, lasts time.Duration) error {
 		return err
 	}
 	s.thaws.Go(func() {
-		time.Sleep(lasts)
+		frozen, cancel := context.WithTimeout(s.ctx, lasts) // no longer than the test
+		defer cancel()
+		<-frozen.Done()
 		_ = s.stack.Signal(victim, syscall.SIGCONT) // it may have been replaced, and runs
 	})
 	return nil

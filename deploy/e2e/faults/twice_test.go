@@ -9,17 +9,21 @@ import (
 	"strings"
 
 	"github.com/opsrelay/opsrelay/deploy/invariant"
+	"github.com/opsrelay/opsrelay/updater"
 )
 
 // volatile is what differs between two writes of the same.
 var volatile = regexp.MustCompile(`"(resourceVersion|lastTransitionTime|opsrelay\.dev/expansions)":"(\\.|[^"\\])*"|\{"op":"replace","path":"/metadata/resourceVersion","value":"\d+"\}`)
+
+// pausedBy is how a pause names its request.
+var pausedBy = regexp.MustCompile(`Paused by [^"]+`)
 
 // twice lists what a service of the relay did again in the namespace: a write
 // that says the same of the same object as an earlier one of its.
 func twice(writes []invariant.Write, namespace string) []string {
 	var lines []string
 	seen := map[string]bool{}
-	pauses, last := map[string]int{}, map[string]string{}
+	intents, last := map[string]int{}, map[string]string{}
 	for _, write := range writes {
 		if write.Namespace != namespace || write.Service == "provisioner" || write.Service == "petset" {
 			continue
@@ -29,13 +33,15 @@ func twice(writes []invariant.Write, namespace string) []string {
 		}
 		object := write.Service + " " + write.Verb + " " + write.Resource + " " + write.Name
 		key := object + " " + volatile.ReplaceAllString(write.Body, "")
-		if write.Service == "pauser" {
-			// A pause names its request. Every resume looks the same: there is one
-			// after each pause.
-			if strings.Contains(write.Body, "Paused by ") {
-				pauses[object]++
-			} else {
-				key = fmt.Sprintf("%s resumed after pause %d", object, pauses[object])
+		if write.Service == "pauser" && strings.Contains(write.Body, `"op":"remove"`) {
+			key = object + " resumed, was " + pausedBy.FindString(write.Body) // wherever the condition was
+		}
+		// Every removal of an intent looks the same: there is one after each intent.
+		if write.Service == "updater" && write.Resource == "singlestores" {
+			if strings.Contains(write.Body, updater.Intent+`":null`) {
+				key = fmt.Sprintf("%s removed intent %d", object, intents[object])
+			} else if strings.Contains(write.Body, updater.Intent) {
+				intents[object]++
 			}
 		}
 		repeated := seen[key]

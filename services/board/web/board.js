@@ -38,6 +38,11 @@ function whyOf(baton) {
   return baton.waiting || "";
 }
 
+// nowOf is how the request stands, in one word.
+function nowOf(baton) {
+  return baton.outcome || baton.phase || baton.fact || "new";
+}
+
 function build(uid) {
   const item = make("li");
   const link = make("a", "baton");
@@ -89,7 +94,7 @@ function draw(uid) {
   const shape = { successful: "done", failed: "failed", waiting: "waiting", running: "running" }[state];
   link.className = `baton ${shape} at${place(baton)}`;
   setText(link.querySelector(".name"), `${baton.namespace}/${baton.name}`);
-  setText(link.querySelector(".of"), `${baton.database || ""} ${baton.mode || ""} · ${baton.outcome || baton.phase || "new"}${baton.deleted ? " · deleted" : ""}`);
+  setText(link.querySelector(".of"), `${baton.database || ""} ${baton.mode || ""} · ${nowOf(baton)}${baton.deleted ? " · deleted" : ""}`);
   const reached = new Set((baton.facts || []).map((fact) => fact.fact));
   link.querySelectorAll(".station").forEach((station, i) => station.classList.toggle("passed", reached.has(stations[i])));
   link.setAttribute("aria-label", `${baton.namespace}/${baton.name}, ${state}, ${baton.fact || "not begun"} ${whyOf(baton)}`);
@@ -119,7 +124,7 @@ function filter() {
     if (item && item.hidden === hit) item.hidden = !hit;
     if (hit) shown++;
   }
-  setText($("summary"), `${shown} shown: ${count.running} under way, ${count.waiting} waiting, ${count.successful} successful, ${count.failed} failed or cancelled`);
+  setText($("summary"), `${shown} of ${batons.size} shown. In all ${count.running} under way, ${count.waiting} waiting, ${count.successful} successful, ${count.failed} failed or cancelled`);
   $("empty").hidden = batons.size > 0;
 }
 
@@ -134,9 +139,10 @@ function drawDetail() {
   $("detail").hidden = !baton;
   for (const id of ["requests", "summary"]) $(id).hidden = Boolean(baton);
   if (!baton) return;
-  setText($("detail-title"), `${baton.namespace}/${baton.name}: ${baton.outcome || baton.phase || "new"}`);
+  setText($("detail-title"), `${baton.namespace}/${baton.name}: ${nowOf(baton)}`);
   setText($("detail-why"), whyOf(baton));
-  $("volumes").tBodies[0].replaceChildren(...(baton.components || []).flatMap((component) => (component.volumes || []).map((volume) =>
+  const components = (baton.components || []).length ? baton.components : volumesOf(baton);
+  $("volumes").tBodies[0].replaceChildren(...components.flatMap((component) => (component.volumes || []).map((volume) =>
     row([component.name, volume.claim, volume.capacity || "-", component.to || "-", volume.state || "-", volume.message || ""]))));
   let previous = baton.created;
   $("timeline").tBodies[0].replaceChildren(...(baton.facts || []).map((fact) => {
@@ -146,13 +152,68 @@ function drawDetail() {
   }));
 }
 
+// volumesOf are the volumes of a request that has not begun, as its plan knows them.
+let plan = null;
+function volumesOf(baton) {
+  if (!plan || plan.namespace !== baton.namespace || plan.name !== baton.name) return [];
+  return plan.components.map((component) => ({
+    name: component.name, to: component.to,
+    volumes: (component.volumes || []).map((volume) => ({ claim: volume.claim, capacity: volume.from })),
+  }));
+}
+
+async function ask(path) {
+  try {
+    const response = await fetch(path);
+    return { ok: response.ok, text: await response.text() };
+  } catch (error) {
+    return { ok: false, text: String(error) };
+  }
+}
+
+// The plan of the request that is looked at: asked for anew when its fact, its
+// phase or what it waits for is another one.
+let planned = "";
+async function drawPlan() {
+  const baton = batons.get(location.hash.slice(1));
+  const question = baton && baton.seen && !baton.deleted && !baton.outcome ? [baton.uid, baton.fact, baton.phase, baton.waiting].join("|") : "";
+  if (question === planned) return;
+  planned = question;
+  plan = null;
+  if (!question) {
+    $("plan").hidden = true;
+    return;
+  }
+  const { ok, text } = await ask(`plan/${encodeURIComponent(baton.namespace)}/${encodeURIComponent(baton.name)}`);
+  if (question !== planned) return; // somebody has gone on meanwhile
+  $("plan").hidden = false;
+  const known = ok ? JSON.parse(text) : { verdict: "unknown", restarts: [], components: [], findings: [{ severity: "Unknown", message: text }] };
+  plan = known;
+  drawDetail();
+  setText($("plan-title"), `Plan: ${known.verdict}`);
+  $("plan-restarts").hidden = known.components.length === 0;
+  setText($("plan-restarts"), known.restarts.length ? `Pods that are restarted, one after the other: ${known.restarts.join(", ")}` : "No pod is restarted.");
+  $("plan-findings").replaceChildren(...known.findings.map((finding) =>
+    make("li", finding.severity.toLowerCase(), [finding.severity, finding.reason, finding.field, finding.message].filter(Boolean).join(": "))));
+}
+
+// A frame draws for so long, in ms, and leaves the rest to the next: the page
+// answers its visitor while a thousand requests change.
+const budget = 10;
+
 let frame = 0;
 function frameNow() {
   frame = 0;
-  for (const uid of dirty) draw(uid);
-  dirty.clear();
+  const end = performance.now() + budget;
+  for (const uid of dirty) {
+    draw(uid);
+    dirty.delete(uid);
+    if (performance.now() > end) break;
+  }
   filter();
   drawDetail();
+  drawPlan();
+  if (dirty.size) schedule();
 }
 
 function schedule() {
@@ -175,9 +236,10 @@ function connect() {
 
 $("filters").addEventListener("input", schedule);
 $("filters").addEventListener("submit", (event) => event.preventDefault());
-addEventListener("hashchange", () => {
+addEventListener("hashchange", (event) => {
   frameNow();
-  ($("detail").hidden ? $("requests") : $("detail")).focus();
+  const left = items.get(new URL(event.oldURL).hash.slice(1)); // back to where the visitor was
+  ($("detail").hidden ? (left ? left.firstChild : $("requests")) : $("detail")).focus();
 });
 addEventListener("keydown", (event) => {
   const typing = event.target.matches("input, select");

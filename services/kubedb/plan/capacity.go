@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
@@ -21,7 +20,7 @@ func checkCapacity(ctx context.Context, s *survey) ([]Finding, error) {
 	if !s.grows() {
 		return nil, nil
 	}
-	published, err := s.Core.StorageV1().CSIStorageCapacities(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	published, err := s.capacities()
 	if err != nil {
 		return unchecked("whether the storage has capacity left (CSIStorageCapacity)", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // checkMaxSize holds the policy's largest size.
@@ -23,8 +22,8 @@ func checkMaxSize(_ context.Context, s *survey) ([]Finding, error) {
 }
 
 // checkLimitRanges looks whether the namespace allows claims of the new sizes.
-func checkLimitRanges(ctx context.Context, s *survey) ([]Finding, error) {
-	ranges, err := s.Core.CoreV1().LimitRanges(s.namespace).List(ctx, metav1.ListOptions{})
+func checkLimitRanges(_ context.Context, s *survey) ([]Finding, error) {
+	ranges, err := s.limits()
 	if err != nil {
 		return unchecked("whether the LimitRanges of namespace "+s.namespace+" allow the sizes", err)
 	}

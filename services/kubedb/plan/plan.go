@@ -54,7 +54,7 @@ type Plan struct {
 type Component struct {
 	// Name is the field of the request that sizes it: node, aggregator, leaf.
 	Name string `json:"name"`
-	// Workload is the name of the PetSet that runs it.
+	// Workload is the name of the PetSet or StatefulSet that runs it.
 	Workload string `json:"workload"`
 	// From is the size in the database object, To the requested one: Kubernetes
 	// quantities, To as the user wrote it.
@@ -86,6 +86,7 @@ type Planner struct {
 // survey is what the checks look at.
 type survey struct {
 	*Planner
+	lists
 	request    *kubedb.SinglestoreOpsRequest
 	namespace  string
 	components []Component
@@ -122,6 +123,9 @@ func (p *Planner) fill(ctx context.Context, plan *Plan, request *kubedb.Singlest
 	if err := checkRequest(request); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lists := p.readAhead(ctx, request.Namespace)
 	db, err := p.database(ctx, request)
 	if err != nil {
 		return err
@@ -131,7 +135,7 @@ func (p *Planner) fill(ctx context.Context, plan *Plan, request *kubedb.Singlest
 	if err != nil {
 		return err
 	}
-	s := &survey{Planner: p, request: request, namespace: request.Namespace, components: components, now: time.Now()}
+	s := &survey{Planner: p, lists: lists, request: request, namespace: request.Namespace, components: components, now: time.Now()}
 	for _, stage := range [][]check{
 		{readVolumes, checkRights},
 		{checkClasses},

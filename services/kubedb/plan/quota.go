@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 )
@@ -21,8 +20,8 @@ const ofClass = ".storageclass.storage.k8s.io/requests.storage"
 // checkQuotas does the arithmetic that the API server does claim by claim, for
 // all of them together: a claim counts with what it asks for, or was allocated if
 // that is more.
-func checkQuotas(ctx context.Context, s *survey) ([]Finding, error) {
-	quotas, err := s.Core.CoreV1().ResourceQuotas(s.namespace).List(ctx, metav1.ListOptions{})
+func checkQuotas(_ context.Context, s *survey) ([]Finding, error) {
+	quotas, err := s.quotas()
 	if err != nil {
 		return unchecked("whether the ResourceQuotas of namespace "+s.namespace+" leave room", err)
 	}

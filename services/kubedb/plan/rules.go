@@ -50,6 +50,10 @@ func checkRequest(request *kubedb.SinglestoreOpsRequest) error {
 			return refuse("spec.volumeExpansion."+component, ReasonInvalidRequest, "the size must be greater than zero, not %s", size)
 		}
 	}
+	if policy, set := request.Annotations[kubedb.AnnotationInfeasible]; set && policy != kubedb.InfeasibleFail && policy != kubedb.InfeasibleRecover {
+		return refuse("metadata.annotations["+kubedb.AnnotationInfeasible+"]", ReasonInvalidRequest, "%q is neither %s nor %s",
+			policy, kubedb.InfeasibleFail, kubedb.InfeasibleRecover)
+	}
 	if spec.Timeout != nil && spec.Timeout.Duration <= 0 {
 		return refuse("spec.timeout", ReasonInvalidRequest, "the timeout must be greater than zero, not %s", spec.Timeout.Duration)
 	}

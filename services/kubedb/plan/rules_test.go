@@ -47,6 +47,17 @@ func TestCheckRequest(t *testing.T) {
 	}
 }
 
+func TestCheckThePolicyForInfeasibleSizes(t *testing.T) {
+	t.Parallel()
+	for policy, reason := range map[string]string{"fail": "", "recover": "", "": ReasonInvalidRequest, "Recover": ReasonInvalidRequest, "retry": ReasonInvalidRequest} {
+		request := &kubedb.SinglestoreOpsRequest{
+			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{kubedb.AnnotationInfeasible: policy}},
+			Spec:       kubedb.SinglestoreOpsRequestSpec{Type: kubedb.TypeVolumeExpansion, VolumeExpansion: &kubedb.VolumeExpansion{Mode: kubedb.ModeOnline, Leaf: size("11Gi")}},
+		}
+		requireReason(t, reason, checkRequest(request))
+	}
+}
+
 func TestCheckSizes(t *testing.T) {
 	t.Parallel()
 	claim := func(size string) *corev1.PersistentVolumeClaimSpec {

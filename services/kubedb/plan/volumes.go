@@ -71,21 +71,21 @@ func readVolumes(ctx context.Context, s *survey) ([]Finding, error) {
 
 func (s *survey) readComponent(ctx context.Context, component *Component) ([]Finding, error) {
 	component.Volumes = []Volume{}
-	set, err := s.Client.PetSets(s.namespace).Get(ctx, component.Workload, metav1.GetOptions{})
+	set, err := s.Client.Workload(ctx, s.namespace, component.Workload)
 	if apierrors.IsNotFound(err) {
-		return []Finding{waiting(StepAdmit, ReasonWorkloadMissing, "PetSet %s/%s does not exist: it is made when the database is provisioned", s.namespace, component.Workload)}, nil
+		return []Finding{waiting(StepAdmit, ReasonWorkloadMissing, "workload %s/%s does not exist: it is made when the database is provisioned", s.namespace, component.Workload)}, nil
 	}
 	if err != nil {
-		return unchecked(fmt.Sprintf("PetSet %s/%s and its volumes", s.namespace, component.Workload), err)
+		return unchecked(fmt.Sprintf("workload %s/%s and its volumes", s.namespace, component.Workload), err)
 	}
 	if err := set.Invalid(); err != nil {
-		return nil, refuse("spec.databaseRef", ReasonNoStorage, "the spec of PetSet %s/%s cannot be read: %s", s.namespace, set.Name, err)
+		return nil, refuse("spec.databaseRef", ReasonNoStorage, "the spec of %s cannot be read: %s", set, err)
 	}
-	component.labels = set.Spec.Template.Labels
+	component.labels = set.PodLabels
 	names := set.ClaimNames()
 	claims, err := s.readClaims(ctx, names)
 	if err != nil {
-		return unchecked(fmt.Sprintf("the %d claims of PetSet %s/%s", len(names), s.namespace, set.Name), err)
+		return unchecked(fmt.Sprintf("the %d claims of %s", len(names), set), err)
 	}
 	var findings []Finding
 	for i, claim := range claims {

@@ -24,6 +24,7 @@ nobody is let on. It talks to no server and to no cluster; it writes files:
 
   nats-server.yaml         Secret for the server: auth.conf, and its certificate
   nats-<user>.yaml         Secret for each service: nkey.seed, and its certificate
+  nats-operator.yaml       the same for the commands for people (timeline, pause-phase ...)
   nats-sys.yaml            key for monitoring (nats server report ...)
   nats-auth.state          who is let on, by public keys; no secret
   authority.crt, .key      with --tls: what signs the certificates
@@ -51,7 +52,8 @@ Rotate a user without a moment in which nobody is let on:
   3. kubectl apply -f DIR/nats-pauser.yaml, and have the service connect anew:
      kubectl rollout restart deployment/pauser
   4. opsrelay nats-auth --output DIR --retire pauser, and step 2 again.
-"--rotate server" renews the server's certificate; only step 2 follows.
+"--rotate server" renews the server's certificate; only step 2 follows. A user that
+an older version made the directory without gets its first key by --rotate, too.
 
 A third party gets an account of its own and reads facts and progress through two
 durable consumers under its own name, asked for with the prefix ` + natsauth.SubscriberPrefix + `:

@@ -75,7 +75,12 @@ func serviceCommand(s service) *cobra.Command {
 			env := environment{clients: clients, namespace: kube.Namespace, registry: runtime.NewRegistry(), health: runtime.NewHealth()}
 			env.health.Profiling = profiles
 			if s.needsBus {
-				if env.bus, err = bus.Connect(ctx, nats); err != nil {
+				env.bus, err = bus.Connect(ctx, nats)
+				if err != nil && ctx.Err() != nil {
+					logger.Warn().Err(err).Msg("asked to end before it began")
+					return nil
+				}
+				if err != nil {
 					return err
 				}
 			}

@@ -29,7 +29,11 @@ Each service is a process of its own that may run in any number of replicas.
 Where KubeDB is not installed, provisioner and petset stand in for it.
 
 Every flag can also be given as an environment variable: --nats-url is
-OPSRELAY_NATS_URL.`
+OPSRELAY_NATS_URL.
+
+Exit status: 0 done; 1 the command itself did not work; 2 what was asked about is
+not well (a request failed, doctor found something broken); of plan and expand, 3
+the request would be rejected, 4 it would have to wait.`
 
 // plugin is the binary's name as kubectl finds it: `kubectl opsrelay get`.
 const plugin = "kubectl-opsrelay"

@@ -54,7 +54,7 @@ request's phase and conditions, as KubeDB writes them.`,
 			flags.DurationVar(&config.StepTimeout, "step-timeout", 30*time.Minute, "how long a step may take if the request has no spec.timeout")
 			flags.DurationVar(&config.RedriveAfter, "redrive-after", time.Minute, "how long a request may be under way without news before it is compared with its chain, which the broker may have lost")
 			flags.BoolVar(&config.LeaveOtherTypes, "leave-other-types", false, "leave requests of types other than VolumeExpansion alone instead of rejecting them")
-			flags.IntVar(&config.Workers, "workers", 8, "requests that are looked at side by side")
+			flags.IntVar(&config.Workers, "workers", 32, "requests that are looked at side by side")
 		},
 		run: func(ctx context.Context, env environment) error {
 			config.Client, config.Core, config.Namespace = env.clients.KubeDB, env.clients.Core, env.namespace
@@ -73,7 +73,7 @@ request's phase and conditions, as KubeDB writes them.`,
 				return runStep(ctx, env, bus.RunnerConfig{Consumer: events.WatcherConsumer, Step: w, Observer: true})
 			})
 			group.Go(func() error {
-				return env.bus.WatchProgress(ctx, func(p events.Progress) { w.Progress(ctx, p) })
+				return env.bus.WatchProgress(ctx, w.Progress)
 			})
 			// What nobody answered in time, and what the broker gave up on, fails.
 			for _, consumer := range []events.Consumer{events.TimeoutConsumer, events.DeadLetterConsumer} {
@@ -93,10 +93,25 @@ func pauserService() service {
 		long: `The pauser takes the pause of a database for a request (requested -> paused) and
 gives it back at the end, after success, failure and cancellation alike (updated,
 failed, cancelled -> resumed). The pause is KubeDB's own: a True Paused condition
-in the database's status. Somebody else's pause is waited for and never removed.`,
+in the database's status. Somebody else's pause is waited for and never removed, and
+no database stays paused for a request that has ended.`,
 		example: "  opsrelay pauser --nats-url nats://nats:4222",
 		run: func(ctx context.Context, env environment) error {
-			return runStep(ctx, env, bus.RunnerConfig{Consumer: events.PauserConsumer, Step: pauser.New(env.clients.KubeDB)})
+			databases, err := pauser.NewDatabases(env.clients.KubeDB, env.namespace)
+			if err != nil {
+				return err
+			}
+			step := pauser.New(env.clients.KubeDB, databases)
+			keeper, err := pauser.NewKeeper(step, env.bus.Chain("pauser").Last)
+			if err != nil {
+				return err
+			}
+			group, ctx := errgroup.WithContext(ctx)
+			group.Go(func() error { return keeper.Run(ctx) })
+			group.Go(func() error {
+				return runStep(ctx, env, bus.RunnerConfig{Consumer: events.PauserConsumer, Step: step})
+			})
+			return group.Wait()
 		},
 	}
 }
@@ -124,6 +139,10 @@ request that has ended.`,
 			if err != nil {
 				return err
 			}
+			workloads, err := expander.NewWorkloads(env.clients.KubeDB, env.namespace)
+			if err != nil {
+				return err
+			}
 			env.health.ReadyWhen("watch", claims.HasSynced, "claims are not listed yet")
 			chain := env.bus.Chain("expander")
 			tell := func(ctx context.Context, key events.ChainKey, p events.Progress) {
@@ -131,7 +150,7 @@ request that has ended.`,
 					zerolog.Ctx(ctx).Debug().Str("claim", p.Claim).Err(err).Msg("progress not published")
 				}
 			}
-			step := expander.New(env.clients.KubeDB, env.clients.Core, claims, tell)
+			step := expander.New(env.clients.KubeDB, env.clients.Core, claims, workloads, tell)
 			keeper, err := expander.NewKeeper(step, env.namespace, chain.Last)
 			if err != nil {
 				return err
@@ -140,6 +159,7 @@ request that has ended.`,
 			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error { return keeper.Run(ctx) })
 			group.Go(func() error { claims.Run(ctx); return nil })
+			group.Go(func() error { workloads.Run(ctx); return nil })
 			group.Go(func() error {
 				if !cache.WaitForCacheSync(ctx.Done(), claims.HasSynced) {
 					return nil
@@ -155,12 +175,27 @@ func updaterService() service {
 	return service{
 		name: "updater", group: groupRelay, needsBus: true,
 		short: "Write the new sizes into workload and database object",
-		long: `The updater raises the size in the workload's claim templates, in place, and in
-the database object (expanded -> updated), so that volumes made later are as
-large. It touches no other field, and no size that is larger already.`,
+		long: `The updater raises the size in the workload's claim templates and in the database
+object (expanded -> updated), so that volumes made later are as large. It touches
+no other field, and no size that is larger already.
+
+A PetSet is changed in place. A StatefulSet does not allow that: it is deleted
+without its pods and made anew, as it was but for the sizes. Before that, the
+complete StatefulSet is written into the annotation opsrelay.dev/recreate of the
+database, so that it is made anew whoever dies meanwhile.`,
 		example: "  opsrelay updater --nats-url nats://nats:4222",
 		run: func(ctx context.Context, env environment) error {
-			return runStep(ctx, env, bus.RunnerConfig{Consumer: events.UpdaterConsumer, Step: updater.New(env.clients.KubeDB)})
+			step := updater.New(env.clients.KubeDB, env.clients.Core)
+			keeper, err := updater.NewKeeper(step, env.namespace)
+			if err != nil {
+				return err
+			}
+			group, ctx := errgroup.WithContext(ctx)
+			group.Go(func() error { return keeper.Run(ctx) })
+			group.Go(func() error {
+				return runStep(ctx, env, bus.RunnerConfig{Consumer: events.UpdaterConsumer, Step: step})
+			})
+			return group.Wait()
 		},
 	}
 }

@@ -63,7 +63,7 @@ func (p Patient) stream(ctx context.Context, want jetstream.StreamConfig) Findin
 		return warning(check, fmt.Sprintf("%d of %d bytes are used; when it is full, no request can begin", info.State.Bytes, limit),
 			"raise the limit, or purge old requests: nats stream purge "+want.Name+" --keep=10000")
 	}
-	return ok(check, fmt.Sprintf("%d messages, %d replicas", info.State.Msgs, have.Replicas))
+	return ok(check, fmt.Sprintf("messages: %d, replicas: %d", info.State.Msgs, have.Replicas))
 }
 
 func (p Patient) consumer(ctx context.Context, want events.Consumer) Finding {
@@ -76,7 +76,7 @@ func (p Patient) consumer(ctx context.Context, want events.Consumer) Finding {
 		return unknown(check, err)
 	}
 	info := consumer.CachedInfo()
-	waiting := fmt.Sprintf("%d messages wait, %d are worked on", info.NumPending, info.NumAckPending)
+	waiting := fmt.Sprintf("messages that wait: %d, worked on: %d", info.NumPending, info.NumAckPending)
 	switch {
 	case info.Paused:
 		return warning(check, fmt.Sprintf("paused for another %s; %s", info.PauseRemaining.Round(time.Second), waiting),
@@ -87,7 +87,7 @@ func (p Patient) consumer(ctx context.Context, want events.Consumer) Finding {
 		return warning(check, "nobody asks for work; "+waiting,
 			"fine if it is scaled to zero; else start it, or look at its log: kubectl -n opsrelay logs deploy/"+service(want))
 	default:
-		return ok(check, fmt.Sprintf("%d replicas ask for work; %s", info.NumWaiting, waiting))
+		return ok(check, fmt.Sprintf("replicas that ask for work: %d; %s", info.NumWaiting, waiting))
 	}
 }
 
@@ -108,7 +108,7 @@ func (p Patient) deadLetters(ctx context.Context) Finding {
 		return unknown(check, err)
 	}
 	if n := stream.CachedInfo().State.Msgs; n > 0 {
-		return warning(check, fmt.Sprintf("the broker gave up on %d messages", n), "opsrelay dead-letters list")
+		return warning(check, fmt.Sprintf("messages that the broker gave up on: %d", n), "opsrelay dead-letters list")
 	}
 	return ok(check, "none")
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
@@ -32,7 +33,7 @@ func eventsCommand() *cobra.Command {
 		nats   *broker
 		facts  []string
 		follow bool
-		format string
+		out    *output
 		since  time.Duration
 		chosen events.Subscription
 	)
@@ -40,13 +41,13 @@ func eventsCommand() *cobra.Command {
 		Use:   "events",
 		Short: "Print the public event stream",
 		Long: `Events prints the facts of all requests, oldest first; with --follow also those to
-come. What another program needs is one JSON object a line: -o json.`,
+come. For another program -o json prints an object a line, -o yaml a document each.`,
 		Example: `  opsrelay events --since 1h
   opsrelay events -f --fact failed --fact rejected -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != formatTable && format != formatJSON {
-				return fmt.Errorf("--output %q is neither %s nor %s", format, formatTable, formatJSON)
+			if err := out.validate(); err != nil {
+				return err
 			}
 			for _, name := range facts {
 				fact := events.Fact(name)
@@ -61,12 +62,12 @@ come. What another program needs is one JSON object a line: -o json.`,
 			return nats.do(cmd.Context(), func(ctx context.Context, b *bus.Bus) error {
 				if follow {
 					return events.Subscribe(ctx, b.JetStream(), chosen, func(_ context.Context, e events.Event) error {
-						return printFact(cmd.OutOrStdout(), format, e)
+						return printFact(cmd.OutOrStdout(), out.format, e)
 					})
 				}
 				for e, err := range events.History(ctx, b.JetStream(), chosen) {
 					if err == nil {
-						err = printFact(cmd.OutOrStdout(), format, e)
+						err = printFact(cmd.OutOrStdout(), out.format, e)
 					}
 					if err != nil {
 						return err
@@ -84,7 +85,8 @@ come. What another program needs is one JSON object a line: -o json.`,
 	flags.StringSliceVar(&facts, "fact", nil, "only this fact; may be given several times")
 	flags.DurationVar(&since, "since", 0, "only facts that are younger")
 	flags.BoolVarP(&follow, "follow", "f", false, "go on with the facts to come, until interrupted")
-	flags.StringVarP(&format, "output", "o", formatTable, "table or json (one object a line)")
+	out = &output{}
+	out.addFormat(flags)
 	return cmd
 }
 
@@ -92,10 +94,21 @@ come. What another program needs is one JSON object a line: -o json.`,
 // fixed widths.
 func printFact(out io.Writer, format string, e events.Event) error {
 	op := e.Operation
-	if format == formatJSON {
-		return json.NewEncoder(out).Encode(Fact{
-			ID: e.ID(), Sequence: e.Sequence, Time: e.Time, Source: e.Source, Kind: e.Kind, Fact: string(e.Fact), Operation: op,
-		})
+	fact := Fact{ID: e.ID(), Sequence: e.Sequence, Time: e.Time, Source: e.Source, Kind: e.Kind, Fact: string(e.Fact), Operation: op}
+	switch format {
+	case formatJSON:
+		return json.NewEncoder(out).Encode(fact)
+	case formatYAML:
+		text, err := yaml.Marshal(fact)
+		if err != nil {
+			return fmt.Errorf("print as YAML: %w", err)
+		}
+		_, err = fmt.Fprintf(out, "---\n%s", text)
+		return err
+	case formatWide:
+		if _, err := fmt.Fprintf(out, "%-8d  %s  ", e.Sequence, op.Request.UID); err != nil {
+			return err
+		}
 	}
 	what := string(op.Outcome)
 	if op.Failure != nil {

@@ -32,9 +32,13 @@ const (
 
 func newOutput(flags *pflag.FlagSet) *output {
 	o := &output{}
-	flags.StringVarP(&o.format, "output", "o", formatTable, "table, wide, json or yaml")
+	o.addFormat(flags)
 	flags.BoolVar(&o.noHeaders, "no-headers", false, "print tables without their first line")
 	return o
+}
+
+func (o *output) addFormat(flags *pflag.FlagSet) {
+	flags.StringVarP(&o.format, "output", "o", formatTable, "table, wide, json or yaml")
 }
 
 func (o *output) validate() error {

@@ -74,30 +74,30 @@ func TestTheDeadlineFailsTheRequestWithTheLastWords(t *testing.T) {
 			func(ctx context.Context, _ events.Event) (events.Event, error) {
 				<-ctx.Done()
 				return events.Event{}, fmt.Errorf("paused by somebody else: %w", ctx.Err())
-			}, "not done within 300ms: paused by somebody else",
+			}, "not done within 3s: paused by somebody else",
 		},
 		"waiting without words": {
 			func(ctx context.Context, _ events.Event) (events.Event, error) {
 				<-ctx.Done()
 				return events.Event{}, ctx.Err()
-			}, "not done within 300ms",
+			}, "not done within 3s",
 		},
 		"failing": {
 			func(context.Context, events.Event) (events.Event, error) {
 				return events.Event{}, errors.New("the API server is away")
-			}, "not done within 300ms: the API server is away",
+			}, "not done within 3s: the API server is away",
 		},
 		"not yet": {
 			func(context.Context, events.Event) (events.Event, error) {
 				return events.Event{}, bus.NotYet(time.Hour, "the database is not ready")
-			}, "not done within 300ms: the database is not ready",
+			}, "not done within 3s: the database is not ready",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			run(t, b.runner(answering(events.Requested, c.step)))
-			first, err := b.chain.Begin(b.ctx, urgent("u1", 300*time.Millisecond))
+			first, err := b.chain.Begin(b.ctx, urgent("u1", 3*time.Second))
 			require.NoError(t, err)
 			failed := b.becomes(t, first, events.Failed)
 			require.Equal(t, events.Failure{
@@ -130,7 +130,7 @@ func TestAHindranceIsTheReasonAtTheDeadline(t *testing.T) {
 				}
 				return events.Event{}, c.last
 			})))
-			first, err := b.chain.Begin(b.ctx, urgent("u1", 2*time.Second))
+			first, err := b.chain.Begin(b.ctx, urgent("u1", 5*time.Second))
 			require.NoError(t, err)
 			require.Equal(t, c.reason, b.becomes(t, first, events.Failed).Operation.Failure.Reason)
 		})

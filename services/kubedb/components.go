@@ -86,6 +86,14 @@ func (c Component) Size() *resource.Quantity {
 	return &size
 }
 
+// ClassName is the StorageClass of the component in the database object; empty where it names none.
+func (c Component) ClassName() string {
+	if c.Storage == nil || c.Storage.StorageClassName == nil {
+		return ""
+	}
+	return *c.Storage.StorageClassName
+}
+
 // Component returns the part of the database with that name, and whether there is one.
 func (db *Singlestore) Component(name string) (Component, bool) {
 	for _, component := range db.Components() {

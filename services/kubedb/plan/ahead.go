@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
 // lists are read beside the database and its volumes, for a request waits for every
@@ -33,6 +35,25 @@ func (p *Planner) readAhead(ctx context.Context, namespace string) lists {
 			return p.Core.StorageV1().CSIStorageCapacities(metav1.NamespaceAll).List(ctx, all)
 		}),
 	}
+}
+
+// classesAhead begins to read the StorageClasses that the database names for the
+// components, by name. Volumes may be of others, which are read once that is known.
+func (p *Planner) classesAhead(ctx context.Context, db *kubedb.Singlestore, components []Component) map[string]func() (*storagev1.StorageClass, error) {
+	classes := map[string]func() (*storagev1.StorageClass, error){}
+	for _, growing := range components {
+		component, _ := db.Component(growing.Name)
+		name := component.ClassName()
+		if _, begun := classes[name]; name != "" && !begun {
+			classes[name] = ahead(func() (*storagev1.StorageClass, error) { return p.class(ctx, name) })
+		}
+	}
+	return classes
+}
+
+// class reads a StorageClass.
+func (p *Planner) class(ctx context.Context, name string) (*storagev1.StorageClass, error) {
+	return p.Core.StorageV1().StorageClasses().Get(ctx, name, metav1.GetOptions{})
 }
 
 // ahead begins to read, and returns the function that waits for what was read.

@@ -9,7 +9,6 @@ import (
 
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // checkClasses looks at the StorageClass of every volume that grows: it must
@@ -25,7 +24,7 @@ func checkClasses(ctx context.Context, s *survey) ([]Finding, error) {
 			class, known := read[name]
 			if !known && name != "" {
 				var err error
-				if class, err = s.Core.StorageV1().StorageClasses().Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+				if class, err = s.readClass(ctx, name); apierrors.IsNotFound(err) {
 					class = nil
 				} else if err != nil {
 					found, err := unchecked(fmt.Sprintf("StorageClass %s, which must allow volume expansion,", name), err)
@@ -46,6 +45,14 @@ func checkClasses(ctx context.Context, s *survey) ([]Finding, error) {
 		}
 	}
 	return findings, nil
+}
+
+// readClass waits for the class if it was begun to be read, and reads it otherwise.
+func (s *survey) readClass(ctx context.Context, name string) (*storagev1.StorageClass, error) {
+	if wait, begun := s.classes[name]; begun {
+		return wait()
+	}
+	return s.class(ctx, name)
 }
 
 // judgeClass says why a volume of the class cannot grow; nil if it can.

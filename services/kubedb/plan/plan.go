@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -87,6 +88,7 @@ type Planner struct {
 type survey struct {
 	*Planner
 	lists
+	classes    map[string]func() (*storagev1.StorageClass, error) // those that were begun to be read
 	request    *kubedb.SinglestoreOpsRequest
 	namespace  string
 	components []Component
@@ -135,7 +137,10 @@ func (p *Planner) fill(ctx context.Context, plan *Plan, request *kubedb.Singlest
 	if err != nil {
 		return err
 	}
-	s := &survey{Planner: p, lists: lists, request: request, namespace: request.Namespace, components: components, now: time.Now()}
+	s := &survey{
+		Planner: p, lists: lists, classes: p.classesAhead(ctx, db, components),
+		request: request, namespace: request.Namespace, components: components, now: time.Now(),
+	}
 	for _, stage := range [][]check{
 		{readVolumes, checkRights},
 		{checkClasses},

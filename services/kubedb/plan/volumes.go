@@ -58,15 +58,13 @@ type Volume struct {
 // readVolumes lists every component's claims: workload, claim templates,
 // ordinals.
 func readVolumes(ctx context.Context, s *survey) ([]Finding, error) {
-	var all []Finding
+	components := make([]check, len(s.components))
 	for i := range s.components {
-		findings, err := s.readComponent(ctx, &s.components[i])
-		if err != nil {
-			return nil, err
+		components[i] = func(ctx context.Context, s *survey) ([]Finding, error) {
+			return s.readComponent(ctx, &s.components[i])
 		}
-		all = append(all, findings...)
 	}
-	return all, nil
+	return s.run(ctx, components)
 }
 
 func (s *survey) readComponent(ctx context.Context, component *Component) ([]Finding, error) {

@@ -14,12 +14,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -185,85 +182,6 @@ func (u *Updater) statefulSet(ctx context.Context, namespace, name string) (*kub
 // gone is what the API server says of an object that does not exist.
 func gone(group, resource, name string) error {
 	return apierrors.NewNotFound(schema.GroupResource{Group: group, Resource: resource}, name)
-}
-
-// databasePatch is a merge patch of the storage requests that are smaller than
-// the new sizes, refused by the API server if the database was changed since it
-// was read. It is nil when there is nothing to raise.
-func databasePatch(db *kubedb.Singlestore, components []events.Component) ([]byte, error) {
-	patch := map[string]any{"metadata": map[string]any{"resourceVersion": db.ResourceVersion}}
-	for _, target := range components {
-		component, ok := db.Component(target.Name)
-		if !ok || component.Size() == nil {
-			continue
-		}
-		size, err := sizeOf(target)
-		if err != nil {
-			return nil, err
-		}
-		smaller, err := isSmaller(component.Size(), size)
-		if err != nil {
-			return nil, err
-		}
-		if smaller {
-			set(patch, size, append(component.StoragePath, "resources", "requests", "storage")...)
-		}
-	}
-	if len(patch) == 1 {
-		return nil, nil
-	}
-	data, err := json.Marshal(patch)
-	if err != nil {
-		return nil, fmt.Errorf("update Singlestore %s/%s: %w", db.Namespace, db.Name, err)
-	}
-	return data, nil
-}
-
-// sizeOf is the size that all the component's volumes have.
-func sizeOf(component events.Component) (string, error) {
-	least := component.To
-	for _, shared := range component.Shared {
-		size, err := resource.ParseQuantity(shared.Size)
-		if err != nil {
-			return "", fmt.Errorf("size %q: %w", shared.Size, err)
-		}
-		if less, err := isSmaller(&size, least); err != nil {
-			return "", err
-		} else if less {
-			least = shared.Size
-		}
-	}
-	return least, nil
-}
-
-// set puts the value at the path into the tree.
-func set(tree map[string]any, value any, path ...string) {
-	for _, name := range path[:len(path)-1] {
-		child, ok := tree[name].(map[string]any)
-		if !ok {
-			child = map[string]any{}
-			tree[name] = child
-		}
-		tree = child
-	}
-	tree[path[len(path)-1]] = value
-}
-
-// raise writes the size into the claim template.
-func raise(template *corev1.PersistentVolumeClaim, size string) {
-	requests := corev1.ResourceList{}
-	maps.Copy(requests, template.Spec.Resources.Requests)
-	requests[corev1.ResourceStorage] = resource.MustParse(size)
-	template.Spec.Resources.Requests = requests
-}
-
-// isSmaller reports whether the current size is below the new one.
-func isSmaller(current *resource.Quantity, to string) (bool, error) {
-	size, err := resource.ParseQuantity(to)
-	if err != nil {
-		return false, fmt.Errorf("size %q: %w", to, err)
-	}
-	return current.Cmp(size) < 0, nil
 }
 
 // tillNoConflict repeats a read-and-write until nobody else wrote in between.

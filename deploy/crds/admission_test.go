@@ -4,6 +4,7 @@
 package crds_test
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
@@ -138,6 +139,9 @@ func TestSpecOfARequestIsImmutable(t *testing.T) {
 	created, err := create(t, requests, object(t, requests, "immutable", `{"databaseRef":{"name":"sdb"},"type":"VolumeExpansion",
 	  "volumeExpansion":{"mode":"Online","leaf":"1Gi"},"tls":{"certificates":[{"alias":"a","uris":["x"]}]}}`), metav1.CreateOptions{})
 	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, connect(t).Resource(requests).Namespace("default").Delete(context.Background(), created.GetName(), metav1.DeleteOptions{}))
+	})
 	update := func(change func(*unstructured.Unstructured), subresources ...string) error {
 		changed := created.DeepCopy()
 		change(changed)

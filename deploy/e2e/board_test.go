@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/services/board"
 	"github.com/opsrelay/opsrelay/services/board/boardtest"
 	"github.com/opsrelay/opsrelay/services/kubedb"
@@ -41,12 +42,12 @@ func TestBoardLive(t *testing.T) {
 	browser := boardtest.Open(t, server.URL)
 	browser.Screenshot("board-empty")
 
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 	browser.Wait(`document.querySelector(".baton.at1") !== null`)
 	browser.Wait(`document.querySelector(".bars").textContent.includes("leaf 10Gi to 11Gi  1/2")`)
-	b.create(expansion("later", "sdb", sizes{leaf: "12Gi"}))
+	b.create(fixture.Expansion("later", "sdb", fixture.Sizes{Leaf: "12Gi"}))
 	browser.Wait(`document.querySelector(".waiting .why")?.textContent.startsWith("Queued: ") === true`)
 	browser.Screenshot("board-live")
 	browser.Do(chromedp.Click(chromedp.CSS(".waiting")), chromedp.WaitVisible(chromedp.CSS("#plan")))

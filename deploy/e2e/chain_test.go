@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
@@ -41,7 +42,7 @@ func TestF45_FinalizerRemovedByForce(t *testing.T) {
 // behind either.
 func TestF45_RequestAndChainAreGone(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	owner := kubedb.Owner{Kind: kubedb.KindSinglestoreOpsRequest, Namespace: b.namespace, Name: "long-gone", UID: "0123-4567"}
 	b.changeConditions("sdb", func(db *kubedb.Singlestore) []kubedb.Condition {
 		return kubedb.SetCondition(db.Status.Conditions, kubedb.PauseCondition(owner, db.Generation))
@@ -53,8 +54,8 @@ func TestF45_RequestAndChainAreGone(t *testing.T) {
 // comes late.
 func TestF45_RequestHasEndedAndItsChainIsGone(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	request := b.ended("grow")
 	b.letGo("grow")
 	conn, err := b.stack.Connect(b.ctx, "lose")
@@ -91,7 +92,10 @@ func TestF46_CancelAtEveryStep(t *testing.T) {
 	}
 	var creating errgroup.Group
 	for i := range steps {
-		creating.Go(func() error { b.createDatabase(topology(fmt.Sprintf("sdb-%d", i), classOnline)); return nil })
+		creating.Go(func() error {
+			b.createDatabase(fixture.Topology(fmt.Sprintf("sdb-%d", i), fixture.ClassOnline))
+			return nil
+		})
 	}
 	require.NoError(t, creating.Wait())
 	for i, step := range steps {
@@ -131,7 +135,7 @@ func (b *bundle) reach(db string, fact events.Fact, stopped string) {
 	if stopped != "" && fact != events.Updated {
 		require.NoError(b, b.stack.StopService(stopped))
 	}
-	b.create(expansion(db, db, sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion(db, db, fixture.Sizes{Leaf: "11Gi"}))
 	if stopped == "" {
 		b.capacityBecomes("data-"+db+"-leaf-0", "11Gi")
 		return
@@ -163,10 +167,10 @@ func TestF47_DatabaseDeleted(t *testing.T) {
 // gone any time.
 func TestF43_F56_F57_OthersWriteAllTheTime(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	ctx, stop := context.WithCancel(b.ctx)
 	done := make(chan int)
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 	go func() {
 		n := 0
 		for ; ctx.Err() == nil; n++ {
@@ -180,7 +184,7 @@ func TestF43_F56_F57_OthersWriteAllTheTime(t *testing.T) {
 	request := b.ended("grow")
 	stop()
 	require.Positive(t, <-done)
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.NotEmpty(t, b.resumed("sdb").Annotations["e2e/turn"])
 }
 
@@ -194,7 +198,7 @@ func TestF53_F54_APIServerStopped(t *testing.T) {
 	<-time.After(30 * time.Second) // how long the fault lasts
 	require.NoError(t, syscall.Kill(b.stack.Cluster.PID(), syscall.SIGCONT))
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	b.resumed("sdb")
 }
 
@@ -211,17 +215,17 @@ func TestF55_StreamDeletedInTheMiddle(t *testing.T) {
 	require.NoError(t, bus.Provision(b.ctx, js, 1))
 	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 }
 
 // Several watchers and workers hold the queue of a database: one request in
 // progress at a time, as the invariants' checker sees, and one that is done.
 func TestF08_SeveralReplicasOneDatabase(t *testing.T) {
 	b := setupOwn(t, stack.Options{Replicas: 2})
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	names := []string{"a", "b", "c", "d", "e"}
 	for i, name := range names {
-		b.create(expansion(name, "sdb", sizes{leaf: fmt.Sprintf("%dGi", 11+i)}))
+		b.create(fixture.Expansion(name, "sdb", fixture.Sizes{Leaf: fmt.Sprintf("%dGi", 11+i)}))
 	}
 	successful := 0
 	for _, name := range names {
@@ -237,9 +241,9 @@ func TestF08_SeveralReplicasOneDatabase(t *testing.T) {
 // growing begins an expansion whose last leaf does not grow for now.
 func (b *bundle) growing(name, db string) {
 	b.Helper()
-	b.createDatabase(topology(db, classOnline))
+	b.createDatabase(fixture.Topology(db, fixture.ClassOnline))
 	b.fault("data-"+db+"-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion(name, db, sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion(name, db, fixture.Sizes{Leaf: "11Gi"}))
 	b.condition(name, kubedb.ConditionDatabasePauseSucceeded)
 }
 

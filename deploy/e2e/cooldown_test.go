@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/kubedb/plan"
@@ -22,18 +23,18 @@ import (
 func TestF51_TheStorageTakesNoMore(t *testing.T) {
 	const limit = "--expansion-limit=" + provisioner + "=2/24h"
 	b := setupOwn(t, stack.Options{Args: map[string][]string{"watcher": {limit}}})
-	b.createDatabase(standalone("one", classOnline))
+	b.createDatabase(fixture.Standalone("one", fixture.ClassOnline))
 	for _, step := range []struct{ name, size string }{{"first", "2Gi"}, {"second", "3Gi"}} {
-		b.create(expansion(step.name, "one", sizes{node: step.size}))
+		b.create(fixture.Expansion(step.name, "one", fixture.Sizes{Node: step.size}))
 		ended := b.ended(step.name)
-		require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, failureOf(ended))
+		require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, fixture.FailureOf(ended))
 		b.letGo(step.name)
 		require.NoError(t, b.client.SinglestoreOpsRequests(b.namespace).Delete(b.ctx, step.name, metav1.DeleteOptions{}))
 	}
 	expansions := kubedb.Expansions(b.claim("data-one-0"))
 	require.Len(t, expansions, 2)
 
-	third := expansion("third", "one", sizes{node: "4Gi"})
+	third := fixture.Expansion("third", "one", fixture.Sizes{Node: "4Gi"})
 	b.planned("cooling-down", waits, third, limit)
 	b.create(third)
 	cooling := func() string {
@@ -63,6 +64,6 @@ func TestF51_TheStorageTakesNoMore(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.stack.StartService("watcher"))
 	ended := b.ended("third")
-	require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, failureOf(ended))
+	require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, fixture.FailureOf(ended))
 	require.Equal(t, "4Gi", b.capacity("data-one-0"))
 }

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
@@ -55,8 +56,8 @@ func (b *bundle) finds(check string, verdict doctor.Verdict, found, next string,
 // Each set-up is broken for real, one after another, and stays so.
 func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	b := setupOwn(t, stack.Options{})
-	b.createDatabase(topology("sdb", classOnline))
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	require.Equal(t, kubedb.OpsSuccessful, b.ended("grow").Status.Phase)
 	b.letGo("grow")
 	text, err := b.withNATS("doctor", "-o", "json")
@@ -114,7 +115,7 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	require.NoError(t, err)
 	b.valid("dead-letters", text)
 
-	b.create(expansion("stuck", "sdb", sizes{leaf: "12Gi"}, timeout(time.Second)))
+	b.create(fixture.Expansion("stuck", "sdb", fixture.Sizes{Leaf: "12Gi"}, timeout(time.Second)))
 	b.finds("requests", doctor.Broken, b.namespace+"/stuck", "opsrelay timeline")
 
 	pauseForNobody(t, b)

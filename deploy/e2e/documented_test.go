@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/opsrelay/user"
@@ -76,18 +77,18 @@ func newReader(t *testing.T) *reader {
 	root, _ := documents(t)
 	r := &reader{bundle: b, root: root}
 	// What `make demo` leaves, which the documents begin with.
-	b.createDatabase(topology("sample-sdb", classOnline))
-	b.create(expansion("sdb-online-vol-expansion", "sample-sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.createDatabase(fixture.Topology("sample-sdb", fixture.ClassOnline))
+	b.create(fixture.Expansion("sdb-online-vol-expansion", "sample-sdb", fixture.Guide))
 	require.Equal(t, kubedb.OpsSuccessful, b.ended("sdb-online-vol-expansion").Status.Phase)
 	r.situations = map[string]func(){
 		"cancel": func() { // of one that waits for somebody else's pause
 			b.pauseByCLI("sample-sdb")
-			b.create(expansion("more", "sample-sdb", sizes{leaf: "13Gi"}))
+			b.create(fixture.Expansion("more", "sample-sdb", fixture.Sizes{Leaf: "13Gi"}))
 			b.condition("more", kubedb.ConditionWaiting)
 		},
 		"retry": func() {
 			b.resumeByCLI("sample-sdb")
-			b.create(expansion("too-small", "sample-sdb", sizes{leaf: "1Gi"}))
+			b.create(fixture.Expansion("too-small", "sample-sdb", fixture.Sizes{Leaf: "1Gi"}))
 			require.Equal(t, kubedb.OpsFailed, b.ended("too-small").Status.Phase)
 		},
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/invariant"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/events"
@@ -29,13 +30,13 @@ func realCRDs() bool { return os.Getenv(cluster.CRDEnv) != "" }
 // size of every volume, and the database is resumed.
 func TestVolumeNeverGrows(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}, timeout(4*time.Second)))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide, timeout(4*time.Second)))
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	message := failureOf(request)
+	message := fixture.FailureOf(request)
 	require.Contains(t, message, "expand Singlestore "+b.namespace+"/sdb: DeadlineExceeded: ")
 	require.Contains(t, message, "data-sdb-aggregator-0 2Gi of 2Gi (Grown)")
 	require.Contains(t, message, "data-sdb-leaf-1 10Gi of 11Gi (ControllerResizeInProgress")
@@ -44,17 +45,17 @@ func TestVolumeNeverGrows(t *testing.T) {
 
 	// The storage recovers, and so does a new request.
 	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
-	b.create(expansion("again", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("again", "sdb", fixture.Guide))
 	request = b.ended("again")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 }
 
 // A request that is deleted at once leaves the database as it was.
 func TestDeletedAtOnce(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	for _, name := range []string{"first", "second", "third"} {
-		b.create(expansion(name, "sdb", sizes{leaf: "11Gi"}))
+		b.create(fixture.Expansion(name, "sdb", fixture.Sizes{Leaf: "11Gi"}))
 		require.NoError(t, b.client.SinglestoreOpsRequests(b.namespace).Delete(b.ctx, name, metav1.DeleteOptions{}))
 		b.gone(name)
 		b.resumed("sdb")
@@ -66,9 +67,9 @@ func TestDeletedAtOnce(t *testing.T) {
 // resumed, and only then is the request gone.
 func TestF45_DeletedWhileGrowing(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
 	require.NoError(t, b.client.SinglestoreOpsRequests(b.namespace).Delete(b.ctx, "grow", metav1.DeleteOptions{}))
 
@@ -82,25 +83,25 @@ func TestF45_DeletedWhileGrowing(t *testing.T) {
 // Somebody else's pause is waited for, and never removed.
 func TestF44_PausedBySomebodyElse(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.pauseByCLI("sdb")
-	b.create(expansion("impatient", "sdb", sizes{leaf: "11Gi"}, timeout(2*time.Second)))
+	b.create(fixture.Expansion("impatient", "sdb", fixture.Sizes{Leaf: "11Gi"}, timeout(2*time.Second)))
 
 	request := b.ended("impatient")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "Paused by KubeDB CLI tool")
+	require.Contains(t, fixture.FailureOf(request), "Paused by KubeDB CLI tool")
 	db, err := b.client.Singlestores(b.namespace).Get(b.ctx, "sdb", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.True(t, kubedb.IsPaused(db), "somebody else's pause was removed")
 	require.Equal(t, "10Gi", b.capacity("data-sdb-leaf-0"))
 
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	waiting := b.condition("grow", "Waiting")
 	require.Equal(t, kubedb.OpsProgressing, waiting.Status.Phase)
 	require.Contains(t, kubedb.FindCondition(waiting.Status.Conditions, "Waiting").Message, "Paused by KubeDB CLI tool")
 	b.resumeByCLI("sdb")
 	request = b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Nil(t, kubedb.FindCondition(request.Status.Conditions, "Waiting"))
 }
 
@@ -139,11 +140,11 @@ func (b *bundle) changeConditions(name string, change func(*kubedb.Singlestore) 
 // A request with apply: IfReady waits for its database and says so.
 func TestWaitsForReady(t *testing.T) {
 	b := setup(t)
-	db := topology("sdb", "online-immediate")
+	db := fixture.Topology("sdb", "online-immediate")
 	db.Spec.Topology.Leaf.PodTemplate = &kubedb.PodTemplate{Spec: kubedb.PodTemplateSpec{NodeSelector: map[string]string{"e2e": b.namespace}}}
 	_, err := b.client.Singlestores(b.namespace).Create(b.ctx, db, metav1.CreateOptions{})
 	require.NoError(t, err)
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 
 	request := b.condition("grow", "Waiting")
 	require.Equal(t, kubedb.OpsPending, request.Status.Phase)
@@ -151,7 +152,7 @@ func TestWaitsForReady(t *testing.T) {
 
 	b.labelNode()
 	request = b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Nil(t, kubedb.FindCondition(request.Status.Conditions, "Waiting"))
 }
 
@@ -159,9 +160,9 @@ func TestWaitsForReady(t *testing.T) {
 // ends right after they are started anew.
 func TestRestartOfEveryService(t *testing.T) {
 	b := setupOwn(t, stack.Options{})
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
 
 	for _, service := range stack.Relay {
@@ -175,36 +176,36 @@ func TestRestartOfEveryService(t *testing.T) {
 	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	b.resumed("sdb")
 }
 
 // The dead man's switch: nobody works on a step, and the broker's timer ends it.
 func TestF50_NobodyExpands(t *testing.T) {
 	b := setupOwn(t, stack.Options{})
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	require.NoError(t, b.stack.StopService("expander"))
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, timeout(2*time.Second)))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}, timeout(2*time.Second)))
 	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "expand Singlestore "+b.namespace+"/sdb: DeadlineExceeded: ")
+	require.Contains(t, fixture.FailureOf(request), "expand Singlestore "+b.namespace+"/sdb: DeadlineExceeded: ")
 	b.resumed("sdb")
 	require.Equal(t, "10Gi", b.capacity("data-sdb-leaf-0"))
 
 	// The expander that comes back later finds nothing to do.
 	require.NoError(t, b.stack.StartService("expander"))
-	b.create(expansion("again", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("again", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	again := b.ended("again")
-	require.Equal(t, kubedb.OpsSuccessful, again.Status.Phase, failureOf(again))
+	require.Equal(t, kubedb.OpsSuccessful, again.Status.Phase, fixture.FailureOf(again))
 }
 
 // I7: when everything is delivered once more, nothing is written.
 func TestF07_RedeliveryChangesNothing(t *testing.T) {
 	b := setupOwn(t, stack.Options{})
-	b.createDatabase(topology("sdb", classOnline))
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 	require.Equal(t, kubedb.OpsSuccessful, b.ended("grow").Status.Phase)
 	b.letGo("grow")
 	before := b.relayWritesWhenLetGo()
@@ -287,6 +288,6 @@ func TestF31_ClaimIsBeingDeleted(t *testing.T) {
 	require.NoError(t, b.core.CoreV1().PersistentVolumeClaims(b.namespace).Delete(b.ctx, "data-sdb-leaf-1", metav1.DeleteOptions{}))
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "data-sdb-leaf-1: ClaimTerminating: ")
+	require.Contains(t, fixture.FailureOf(request), "data-sdb-leaf-1: ClaimTerminating: ")
 	b.resumed("sdb")
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/expander"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/kubedb/plan"
@@ -23,14 +24,14 @@ import (
 // takes them for final or not.
 func TestF18_TransientDriverErrors(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-aggregator-0", cluster.Fault{Code: "UNAVAILABLE", Message: "the driver restarts", Times: 2})
 	b.fault("data-sdb-leaf-0", cluster.Fault{Code: "INTERNAL", Message: "try later", Times: 2})
 	b.fault("data-sdb-leaf-1", cluster.Fault{Code: "DEADLINE_EXCEEDED", Message: "too slow", Times: 2})
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 }
 
 // F19: nobody expands volumes of that kind. The status says so as long as it is
@@ -38,7 +39,7 @@ func TestF18_TransientDriverErrors(t *testing.T) {
 func TestF19_NoResizer(t *testing.T) {
 	b := setup(t)
 	b.databaseWithoutResizer("one")
-	b.create(static(expansion("grow", "one", sizes{node: "2Gi"}, timeout(20*time.Second))))
+	b.create(static(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}, timeout(20*time.Second))))
 
 	growing := b.condition("grow", "VolumesGrowing")
 	require.Contains(t, kubedb.FindCondition(growing.Status.Conditions, "VolumesGrowing").Message, "node: 0 of 1 volumes have grown")
@@ -46,7 +47,7 @@ func TestF19_NoResizer(t *testing.T) {
 	require.Contains(t, kubedb.FindCondition(waiting.Status.Conditions, kubedb.ConditionWaiting).Message, "data-one-0")
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "expand PersistentVolumeClaim "+b.namespace+"/data-one-0: NoResizerObserved: ")
+	require.Contains(t, fixture.FailureOf(request), "expand PersistentVolumeClaim "+b.namespace+"/data-one-0: NoResizerObserved: ")
 	require.Nil(t, kubedb.FindCondition(request.Status.Conditions, "VolumesGrowing"))
 	require.Equal(t, "1Gi", b.resumed("one").Spec.Storage.Resources.Requests.Storage().String())
 	require.Equal(t, map[string]string{"data": "1Gi"}, b.templates("one"))
@@ -57,9 +58,9 @@ func TestF19_NoResizer(t *testing.T) {
 func TestF24_NoConditionTellsOfTheGrowth(t *testing.T) {
 	b := setup(t)
 	b.databaseWithoutResizer("one")
-	b.create(static(expansion("grow", "one", sizes{node: "2Gi"})))
+	b.create(static(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"})))
 	claims := b.core.CoreV1().PersistentVolumeClaims(b.namespace)
-	claim := eventually(b, claims, "data-one-0", "the larger request", &corev1.PersistentVolumeClaim{},
+	claim := fixture.Eventually(b.ctx, b, claims, "data-one-0", "the larger request", &corev1.PersistentVolumeClaim{},
 		func(claim *corev1.PersistentVolumeClaim) bool {
 			return claim.Spec.Resources.Requests.Storage().String() == "2Gi"
 		})
@@ -70,7 +71,7 @@ func TestF24_NoConditionTellsOfTheGrowth(t *testing.T) {
 	_, err := claims.Patch(b.ctx, claim.Name, types.MergePatchType, []byte(`{"status":{"capacity":{"storage":"2Gi"}}}`), metav1.PatchOptions{}, "status")
 	require.NoError(t, err)
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 }
 
 // databaseWithoutResizer creates a database on a volume that no resizer knows.
@@ -78,7 +79,7 @@ func (b *bundle) databaseWithoutResizer(name string) {
 	b.Helper()
 	own := b.class("nobody", "nobody.example.com")
 	b.staticVolume("data-"+name+"-0", own)
-	b.createDatabase(standalone(name, own))
+	b.createDatabase(fixture.Standalone(name, own))
 }
 
 // static allows the request volumes that were made by hand.
@@ -92,15 +93,15 @@ func static(request *kubedb.SinglestoreOpsRequest) *kubedb.SinglestoreOpsRequest
 // pod from coming, and with it the volume grows.
 func TestF22_F23_WaitsForItsPod(t *testing.T) {
 	b := setup(t)
-	db := topology("sdb", b.storageClass(storagev1.VolumeBindingImmediate, map[string]string{"nodeExpansion": "true"}))
+	db := fixture.Topology("sdb", b.storageClass(storagev1.VolumeBindingImmediate, map[string]string{"nodeExpansion": "true"}))
 	db.Spec.Topology.Leaf.PodTemplate = &kubedb.PodTemplate{Spec: kubedb.PodTemplateSpec{NodeSelector: map[string]string{"e2e": b.namespace}}}
 	_, err := b.client.Singlestores(b.namespace).Create(b.ctx, db, metav1.CreateOptions{})
 	require.NoError(t, err)
 	for _, claim := range []string{"data-sdb-leaf-0", "data-sdb-leaf-1"} {
-		eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "Bound", &corev1.PersistentVolumeClaim{},
+		fixture.Eventually(b.ctx, b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "Bound", &corev1.PersistentVolumeClaim{},
 			func(claim *corev1.PersistentVolumeClaim) bool { return claim.Status.Phase == corev1.ClaimBound })
 	}
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, always))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}, always))
 	claim := b.claimStatus("data-sdb-leaf-0", corev1.PersistentVolumeClaimNodeResizePending)
 	var conditions []corev1.PersistentVolumeClaimConditionType
 	for _, condition := range claim.Status.Conditions {
@@ -115,7 +116,7 @@ func TestF22_F23_WaitsForItsPod(t *testing.T) {
 	b.pod("sdb-leaf-0", "a successor", func(pod *corev1.Pod) bool { return pod.UID != old })
 	b.labelNode()
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
 }
 
@@ -145,11 +146,11 @@ func (b *bundle) storageClass(binding storagev1.VolumeBindingMode, parameters ma
 // and asked for once.
 func TestF26_TheDriverRoundsUp(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(standalone("one", b.storageClass(storagev1.VolumeBindingWaitForFirstConsumer, map[string]string{"unit": "1073741824"})))
-	b.create(expansion("grow", "one", sizes{node: "6G"}))
+	b.createDatabase(fixture.Standalone("one", b.storageClass(storagev1.VolumeBindingWaitForFirstConsumer, map[string]string{"unit": "1073741824"})))
+	b.create(fixture.Expansion("grow", "one", fixture.Sizes{Node: "6G"}))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "6Gi", b.capacity("data-one-0"))
 	require.Equal(t, "6G", b.requested("data-one-0"))
 	require.Equal(t, "6G", b.resumed("one").Spec.Storage.Resources.Requests.Storage().String())
@@ -166,16 +167,16 @@ func TestF26_TheDriverRoundsUp(t *testing.T) {
 // the same.
 func TestF60_BlockVolumes(t *testing.T) {
 	b := setup(t)
-	db := topology("sdb", classNode)
+	db := fixture.Topology("sdb", fixture.ClassNode)
 	block := corev1.PersistentVolumeBlock
 	db.Spec.Topology.Aggregator.Storage.VolumeMode, db.Spec.Topology.Leaf.Storage.VolumeMode = &block, &block
-	*db.Spec.Topology.Aggregator.Storage.StorageClassName = classOnline
+	*db.Spec.Topology.Aggregator.Storage.StorageClassName = fixture.ClassOnline
 	b.createDatabase(db)
 	require.Equal(t, &block, b.claim("data-sdb-leaf-0").Spec.VolumeMode)
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "2Gi", b.capacity("data-sdb-aggregator-0"))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-1"))
 }
@@ -187,17 +188,17 @@ func TestADatabaseThatIsDownGrows(t *testing.T) {
 	for _, mode := range []string{"Online", "Offline"} {
 		t.Run(mode, func(t *testing.T) {
 			b := setup(t)
-			b.createDatabase(standalone("one", classNode))
+			b.createDatabase(fixture.Standalone("one", fixture.ClassNode))
 			b.crash("one-0")
-			eventually(b, b.client.Singlestores(b.namespace), "one", "not Ready", &kubedb.Singlestore{},
+			fixture.Eventually(b.ctx, b, b.client.Singlestores(b.namespace), "one", "not Ready", &kubedb.Singlestore{},
 				func(db *kubedb.Singlestore) bool { return db.Status.Phase != kubedb.DatabaseReady })
 			before := b.pods()
-			request := expansion("grow", "one", sizes{node: "2Gi"}, always)
+			request := fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}, always)
 			request.Spec.VolumeExpansion.Mode = kubedb.VolumeExpansionMode(mode)
 			b.create(request)
 
 			request = b.ended("grow")
-			require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+			require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 			require.Equal(t, "2Gi", b.capacity("data-one-0"))
 			if mode == "Offline" {
 				b.restarted(before, "one-0")

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
@@ -39,7 +40,7 @@ func (b *bundle) ask(claim, size string) {
 // claimStatus waits until Kubernetes says that of the claim's growth.
 func (b *bundle) claimStatus(name string, status corev1.ClaimResourceStatus) *corev1.PersistentVolumeClaim {
 	b.Helper()
-	return eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), name, string(status), &corev1.PersistentVolumeClaim{},
+	return fixture.Eventually(b.ctx, b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), name, string(status), &corev1.PersistentVolumeClaim{},
 		func(claim *corev1.PersistentVolumeClaim) bool {
 			return claim.Status.AllocatedResourceStatuses[corev1.ResourceStorage] == status
 		})
@@ -67,15 +68,15 @@ func (b *bundle) templates(workload string) map[string]string {
 // by default everything stays as it is then.
 func TestF15_ControllerInfeasible(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-0", full("10Gi"))
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "expand PersistentVolumeClaim "+b.namespace+"/data-sdb-leaf-0: ControllerResizeInfeasible: ")
-	require.Contains(t, failureOf(request), "the pool has room for 10Gi", "the driver's own words")
-	require.Contains(t, failureOf(request), "data-sdb-leaf-0 10Gi of 11Gi")
+	require.Contains(t, fixture.FailureOf(request), "expand PersistentVolumeClaim "+b.namespace+"/data-sdb-leaf-0: ControllerResizeInfeasible: ")
+	require.Contains(t, fixture.FailureOf(request), "the pool has room for 10Gi", "the driver's own words")
+	require.Contains(t, fixture.FailureOf(request), "data-sdb-leaf-0 10Gi of 11Gi")
 	require.Equal(t, "11Gi", b.requested("data-sdb-leaf-0"))
 	require.Equal(t, "10Gi", b.resumed("sdb").Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String())
 }
@@ -84,13 +85,13 @@ func TestF15_ControllerInfeasible(t *testing.T) {
 // others keep their size, and template and database carry what all have.
 func TestF15_Recover(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-0", full("10754Mi"))
-	b.create(recovering(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"})))
+	b.create(recovering(fixture.Expansion("grow", "sdb", fixture.Guide)))
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	message := failureOf(request)
+	message := fixture.FailureOf(request)
 	require.Contains(t, message, "expand PersistentVolumeClaim "+b.namespace+"/data-sdb-leaf-0: ControllerResizeInfeasible: ")
 	require.Contains(t, message, "the pool has room for 10754Mi")
 	require.Contains(t, message, "data-sdb-leaf-0 10737418241 of 11Gi (Requested: asks for 10737418241)")
@@ -111,23 +112,23 @@ func TestF15_Recover(t *testing.T) {
 
 	// There is room again.
 	b.mend("data-sdb-leaf-0")
-	b.create(expansion("again", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("again", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	again := b.ended("again")
-	require.Equal(t, kubedb.OpsSuccessful, again.Status.Phase, failureOf(again))
+	require.Equal(t, kubedb.OpsSuccessful, again.Status.Phase, fixture.FailureOf(again))
 }
 
 // F15, recover while pods are down: no pod stays held, and each was restarted
 // once.
 func TestF15_RecoverOffline(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", full("10754Mi"))
 	before := b.pods()
-	b.create(recovering(expansion("grow", "sdb", sizes{leaf: "11Gi"}, offline)))
+	b.create(recovering(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}, offline)))
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "data-sdb-leaf-1: ControllerResizeInfeasible: ")
+	require.Contains(t, fixture.FailureOf(request), "data-sdb-leaf-1: ControllerResizeInfeasible: ")
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
 	require.Equal(t, "10737418241", b.requested("data-sdb-leaf-1"))
 	b.restarted(before, "sdb-leaf-0", "sdb-leaf-1")
@@ -138,13 +139,13 @@ func TestF15_RecoverOffline(t *testing.T) {
 // and nobody waits for it.
 func TestF15_RecoverWhereNothingGrows(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(standalone("one", classOnline))
+	b.createDatabase(fixture.Standalone("one", fixture.ClassOnline))
 	b.fault("data-one-0", full("1Gi"))
-	b.create(recovering(expansion("grow", "one", sizes{node: "2Gi"})))
+	b.create(recovering(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"})))
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "data-one-0: ControllerResizeInfeasible: ")
+	require.Contains(t, fixture.FailureOf(request), "data-one-0: ControllerResizeInfeasible: ")
 	require.Equal(t, "1073741825", b.requested("data-one-0"))
 	require.Equal(t, "1Gi", b.resumed("one").Spec.Storage.Resources.Requests.Storage().String())
 }
@@ -152,14 +153,14 @@ func TestF15_RecoverWhereNothingGrows(t *testing.T) {
 // A policy that nobody knows is refused, and nothing is touched.
 func TestAnUnknownPolicyIsRefused(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(standalone("one", classOnline))
-	request := expansion("grow", "one", sizes{node: "2Gi"})
+	b.createDatabase(fixture.Standalone("one", fixture.ClassOnline))
+	request := fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"})
 	metav1.SetMetaDataAnnotation(&request.ObjectMeta, kubedb.AnnotationInfeasible, "retry")
 	b.create(request)
 
 	ended := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, ended.Status.Phase)
-	require.Contains(t, failureOf(ended), `metadata.annotations[opsrelay.dev/infeasible]: "retry" is neither fail nor recover`)
+	require.Contains(t, fixture.FailureOf(ended), `metadata.annotations[opsrelay.dev/infeasible]: "retry" is neither fail nor recover`)
 	require.Equal(t, "1Gi", b.requested("data-one-0"))
 }
 
@@ -167,31 +168,31 @@ func TestAnUnknownPolicyIsRefused(t *testing.T) {
 // taken for an answer to the next one, for which there is room.
 func TestF16_InfeasibleThenFeasible(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-0", full("10Gi"))
 	for _, attempt := range []struct{ name, size string }{{"first", "11Gi"}, {"same-size", "11Gi"}, {"larger", "20Gi"}} {
-		b.create(expansion(attempt.name, "sdb", sizes{leaf: attempt.size}))
+		b.create(fixture.Expansion(attempt.name, "sdb", fixture.Sizes{Leaf: attempt.size}))
 		failed := b.ended(attempt.name)
 		require.Equal(t, kubedb.OpsFailed, failed.Status.Phase)
-		require.Contains(t, failureOf(failed), "data-sdb-leaf-0: ControllerResizeInfeasible: ")
+		require.Contains(t, fixture.FailureOf(failed), "data-sdb-leaf-0: ControllerResizeInfeasible: ")
 		b.claimStatus("data-sdb-leaf-0", corev1.PersistentVolumeClaimControllerResizeInfeasible)
 	}
 
 	// The claim asks for 20Gi, and the storage has 12Gi now.
 	b.fault("data-sdb-leaf-0", full("12Gi"))
-	b.create(expansion("smaller", "sdb", sizes{leaf: "12Gi"}))
+	b.create(fixture.Expansion("smaller", "sdb", fixture.Sizes{Leaf: "12Gi"}))
 	request := b.ended("smaller")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "12Gi", b.capacity("data-sdb-leaf-0"))
 
 	// The same size once more, after there is room.
-	b.create(expansion("fails", "sdb", sizes{leaf: "30Gi"}))
+	b.create(fixture.Expansion("fails", "sdb", fixture.Sizes{Leaf: "30Gi"}))
 	require.Equal(t, kubedb.OpsFailed, b.ended("fails").Status.Phase)
 	b.claimStatus("data-sdb-leaf-0", corev1.PersistentVolumeClaimControllerResizeInfeasible)
 	b.mend("data-sdb-leaf-0")
-	b.create(expansion("fits", "sdb", sizes{leaf: "30Gi"}))
+	b.create(fixture.Expansion("fits", "sdb", fixture.Sizes{Leaf: "30Gi"}))
 	request = b.ended("fits")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "30Gi", b.capacity("data-sdb-leaf-0"))
 }
 
@@ -199,14 +200,14 @@ func TestF16_InfeasibleThenFeasible(t *testing.T) {
 // that first, and has enough.
 func TestF17_SmallerWhileItGrows(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-0", cluster.Fault{Delay: "3s"})
 	b.ask("data-sdb-leaf-0", "13Gi")
 	b.claimStatus("data-sdb-leaf-0", corev1.PersistentVolumeClaimControllerResizeInProgress)
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "13Gi", b.capacity("data-sdb-leaf-0"))
 	require.Equal(t, "13Gi", b.requested("data-sdb-leaf-0"), "never lowered while it grows")
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-1"))
@@ -215,21 +216,21 @@ func TestF17_SmallerWhileItGrows(t *testing.T) {
 // F25: the storage has grown, and the node cannot grow what is on it.
 func TestF25_NodeInfeasible(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classNode))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassNode))
 	b.fault("data-sdb-leaf-0", cluster.Fault{Code: "OUT_OF_RANGE", Message: "the file system is at its largest", Operation: cluster.NodeExpand})
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "expand PersistentVolumeClaim "+b.namespace+"/data-sdb-leaf-0: NodeResizeInfeasible: ")
-	require.Contains(t, failureOf(request), "the file system is at its largest", "the driver's own words")
+	require.Contains(t, fixture.FailureOf(request), "expand PersistentVolumeClaim "+b.namespace+"/data-sdb-leaf-0: NodeResizeInfeasible: ")
+	require.Contains(t, fixture.FailureOf(request), "the file system is at its largest", "the driver's own words")
 	b.resumed("sdb")
 
 	// With the policy to recover, the others grow. What the storage has given is not
 	// taken back.
-	b.create(recovering(expansion("recover", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"})))
+	b.create(recovering(fixture.Expansion("recover", "sdb", fixture.Guide)))
 	request = b.ended("recover")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "data-sdb-leaf-0: NodeResizeInfeasible: ")
+	require.Contains(t, fixture.FailureOf(request), "data-sdb-leaf-0: NodeResizeInfeasible: ")
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-1"))
 	require.Equal(t, "11Gi", b.requested("data-sdb-leaf-0"))
 	db := b.resumed("sdb")
@@ -240,11 +241,11 @@ func TestF25_NodeInfeasible(t *testing.T) {
 // F25, without an end to it: an error of the node that may go away is waited for.
 func TestF25_NodeErrorThatGoesAway(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(standalone("one", classNode))
+	b.createDatabase(fixture.Standalone("one", fixture.ClassNode))
 	b.fault("data-one-0", cluster.Fault{Code: "INTERNAL", Message: "device is busy", Times: 3, Operation: cluster.NodeExpand})
-	b.create(expansion("grow", "one", sizes{node: "2Gi"}))
+	b.create(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}))
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "2Gi", b.capacity("data-one-0"))
 }
 
@@ -254,11 +255,11 @@ func TestF52_OneOfTwoTemplatesFails(t *testing.T) {
 	b := setup(t)
 	b.createDatabaseWithLogs("sdb")
 	b.fault("write-ahead-log-sdb-leaf-1", full("6Gi"))
-	b.create(recovering(expansion("grow", "sdb", sizes{leaf: "11Gi"})))
+	b.create(recovering(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"})))
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "write-ahead-log-sdb-leaf-1: ControllerResizeInfeasible: ")
+	require.Contains(t, fixture.FailureOf(request), "write-ahead-log-sdb-leaf-1: ControllerResizeInfeasible: ")
 	for _, claim := range []string{"data-sdb-leaf-0", "data-sdb-leaf-1", "write-ahead-log-sdb-leaf-0"} {
 		require.Equal(t, "11Gi", b.capacity(claim), claim)
 	}

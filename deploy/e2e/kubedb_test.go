@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
@@ -24,7 +25,7 @@ func TestASecretOfTheUsersAndAPodWithoutAnOwner(t *testing.T) {
 		StringData: map[string]string{corev1.BasicAuthUsernameKey: kubedb.RootUser, corev1.BasicAuthPasswordKey: "chosen"},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	db := standalone("sdb", classOnline)
+	db := fixture.Standalone("sdb", fixture.ClassOnline)
 	db.Spec.AuthSecret = &kubedb.SecretReference{Name: "mine"}
 	b.createDatabase(db)
 	mine, err := secrets.Get(b.ctx, "mine", metav1.GetOptions{})

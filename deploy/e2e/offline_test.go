@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/expander"
 	"github.com/opsrelay/opsrelay/services/kubedb"
@@ -69,22 +70,14 @@ func (b *bundle) restarted(before map[string]types.UID, names ...string) {
 // refuses anything else.
 func TestOfflineTopology(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.offlineOnly()
 	before, sets := b.pods(), b.workloads()
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}, offline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide, offline))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
-	require.Equal(t, []line{
-		{"VolumeExpansion", "VolumeExpansion", "Singlestore ops-request has started to expand volume of singlestore nodes."},
-		{"DatabasePauseSucceeded", "DatabasePauseSucceeded", "Successfully paused database"},
-		{"UpdateAggregatorNodePVCs", "UpdateAggregatorNodePVCs", "successfully updated Aggregator node PVC sizes"},
-		{"UpdateLeafNodePVCs", "UpdateLeafNodePVCs", "successfully updated Leaf node PVC sizes"},
-		{"UpdatePetSets", "UpdatePetSets", "successfully reconciled the Singlestore resources"},
-		{"ReadyPetSets", "ReadyPetSets", "PetSet is recreated"},
-		{"Successful", "Successful", "Successfully completed volumeExpansion for Singlestore"},
-	}, lines(request), "KubeDB's conditions, in order, with its messages")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
+	require.Equal(t, guideLines, lines(request))
 	require.Equal(t, "2Gi", b.capacity("data-sdb-aggregator-0"))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-1"))
@@ -123,13 +116,13 @@ func (b *bundle) evictions() []string {
 // nothing waits for it before.
 func TestOfflineNodeExpansion(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classNode))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassNode))
 	b.offlineOnly()
 	before := b.pods()
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}, offline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide, offline))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
 	b.restarted(before, guide...)
 }
@@ -137,28 +130,28 @@ func TestOfflineNodeExpansion(t *testing.T) {
 // pod waits until it holds of the pod.
 func (b *bundle) pod(name, what string, holds func(*corev1.Pod) bool) *corev1.Pod {
 	b.Helper()
-	return eventually(b, b.core.CoreV1().Pods(b.namespace), name, what, &corev1.Pod{}, holds)
+	return fixture.Eventually(b.ctx, b, b.core.CoreV1().Pods(b.namespace), name, what, &corev1.Pod{}, holds)
 }
 
 // F20: a driver that refuses while the volume is in use. Online fails at once and
 // says what to do; doing it helps.
 func TestF20_OnlineOnAnOfflineOnlyDriver(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.offlineOnly()
 	before := b.pods()
-	b.create(expansion("online", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("online", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	request := b.ended("online")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), ": OfflineOnly: ")
-	require.Contains(t, failureOf(request), "mode: Offline")
-	require.Contains(t, failureOf(request), "while it is not in use", "the driver's own words")
+	require.Contains(t, fixture.FailureOf(request), ": OfflineOnly: ")
+	require.Contains(t, fixture.FailureOf(request), "mode: Offline")
+	require.Contains(t, fixture.FailureOf(request), "while it is not in use", "the driver's own words")
 	b.restarted(before)
 	b.resumed("sdb")
 
-	b.create(expansion("offline", "sdb", sizes{leaf: "11Gi"}, offline))
+	b.create(fixture.Expansion("offline", "sdb", fixture.Sizes{Leaf: "11Gi"}, offline))
 	request = b.ended("offline")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	b.restarted(before, "sdb-leaf-0", "sdb-leaf-1")
 }
 
@@ -166,11 +159,11 @@ func TestF20_OnlineOnAnOfflineOnlyDriver(t *testing.T) {
 // says, and the pod is not deleted behind its back.
 func TestF59_DisruptionBudgetBlocks(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.offlineOnly()
 	before := b.pods()
 	b.noDisruption("sdb", 3)
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, offline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}, offline))
 
 	request := b.waitsFor("grow", "BlockedByPDB")
 	require.Contains(t, kubedb.FindCondition(request.Status.Conditions, "Waiting").Message, "sdb-leaf-1 may not be evicted: ")
@@ -179,7 +172,7 @@ func TestF59_DisruptionBudgetBlocks(t *testing.T) {
 	require.NoError(t, err)
 
 	request = b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Nil(t, kubedb.FindCondition(request.Status.Conditions, "Waiting"))
 	b.restarted(before, "sdb-leaf-0", "sdb-leaf-1")
 }
@@ -188,16 +181,16 @@ func TestF59_DisruptionBudgetBlocks(t *testing.T) {
 // no pod stays held.
 func TestF59_DisruptionBudgetNeverGivesWay(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(standalone("one", classOnline))
+	b.createDatabase(fixture.Standalone("one", fixture.ClassOnline))
 	before := b.pods()
 	b.noDisruption("one", 1)
-	b.create(expansion("grow", "one", sizes{node: "2Gi"}, offline, timeout(30*time.Second)))
+	b.create(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}, offline, timeout(30*time.Second)))
 	b.waitsFor("grow", "BlockedByPDB")
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "expand PetSet "+b.namespace+"/one: BlockedByPDB: ")
-	require.Contains(t, failureOf(request), "data-one-0 1Gi of 2Gi")
+	require.Contains(t, fixture.FailureOf(request), "expand PetSet "+b.namespace+"/one: BlockedByPDB: ")
+	require.Contains(t, fixture.FailureOf(request), "data-one-0 1Gi of 2Gi")
 	b.restarted(before)
 	b.resumed("one")
 }
@@ -217,14 +210,14 @@ func (b *bundle) noDisruption(database string, pods int32) {
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(b, err)
-	eventually(b, budgets, "keep", "its status", &policyv1.PodDisruptionBudget{},
+	fixture.Eventually(b.ctx, b, budgets, "keep", "its status", &policyv1.PodDisruptionBudget{},
 		func(budget *policyv1.PodDisruptionBudget) bool { return budget.Status.ExpectedPods == pods })
 }
 
 // waitsFor waits until the request's status says that it waits for that reason.
 func (b *bundle) waitsFor(name, reason string) *kubedb.SinglestoreOpsRequest {
 	b.Helper()
-	return eventually(b, b.client.SinglestoreOpsRequests(b.namespace), name, "waiting for "+reason, &kubedb.SinglestoreOpsRequest{},
+	return fixture.Eventually(b.ctx, b, b.client.SinglestoreOpsRequests(b.namespace), name, "waiting for "+reason, &kubedb.SinglestoreOpsRequest{},
 		func(request *kubedb.SinglestoreOpsRequest) bool {
 			waiting := kubedb.FindCondition(request.Status.Conditions, "Waiting")
 			return waiting != nil && waiting.Reason == reason
@@ -235,14 +228,14 @@ func (b *bundle) waitsFor(name, reason string) *kubedb.SinglestoreOpsRequest {
 // the expander that held it is dead: the next one does it.
 func TestOfflineCancelledInTheMiddleOfAHold(t *testing.T) {
 	b := setupOwn(t, stack.Options{Attach: true})
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
 	before := b.pods()
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, offline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}, offline))
 	b.pod("sdb-leaf-1", "held and dead", func(pod *corev1.Pod) bool {
 		return slices.Contains(pod.Finalizers, expander.Hold) && pod.Status.Phase == corev1.PodSucceeded
 	})
-	eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-sdb-leaf-1", "its growth to begin", &corev1.PersistentVolumeClaim{},
+	fixture.Eventually(b.ctx, b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-sdb-leaf-1", "its growth to begin", &corev1.PersistentVolumeClaim{},
 		func(claim *corev1.PersistentVolumeClaim) bool {
 			return claim.Spec.Resources.Requests.Storage().String() == "11Gi"
 		})
@@ -269,19 +262,19 @@ func kubeReady(pod *corev1.Pod) bool {
 // What has the size already is not restarted for it, and the status says so.
 func TestOfflineRestartsNothingNeedlessly(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	_, err := b.core.CoreV1().PersistentVolumeClaims(b.namespace).Patch(b.ctx, "data-sdb-leaf-1", types.MergePatchType,
 		[]byte(`{"spec":{"resources":{"requests":{"storage":"12Gi"}}}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
-	eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-sdb-leaf-1", "12Gi", &corev1.PersistentVolumeClaim{},
+	fixture.Eventually(b.ctx, b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-sdb-leaf-1", "12Gi", &corev1.PersistentVolumeClaim{},
 		func(claim *corev1.PersistentVolumeClaim) bool {
 			return claim.Status.Capacity.Storage().String() == "12Gi"
 		})
 	before := b.pods()
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, offline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}, offline))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Contains(t, kubedb.FindCondition(request.Status.Conditions, "PodsNotRestarted").Message, "sdb-leaf-1")
 	b.restarted(before, "sdb-leaf-0")
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
@@ -33,22 +34,26 @@ func lines(request *kubedb.SinglestoreOpsRequest) []line {
 	return list
 }
 
+// guideLines are KubeDB's conditions of its guide's request, in order, with its
+// messages.
+var guideLines = []line{
+	{"VolumeExpansion", "VolumeExpansion", "Singlestore ops-request has started to expand volume of singlestore nodes."},
+	{"DatabasePauseSucceeded", "DatabasePauseSucceeded", "Successfully paused database"},
+	{"UpdateAggregatorNodePVCs", "UpdateAggregatorNodePVCs", "successfully updated Aggregator node PVC sizes"},
+	{"UpdateLeafNodePVCs", "UpdateLeafNodePVCs", "successfully updated Leaf node PVC sizes"},
+	{"UpdatePetSets", "UpdatePetSets", "successfully reconciled the Singlestore resources"},
+	{"ReadyPetSets", "ReadyPetSets", "PetSet is recreated"},
+	{"Successful", "Successful", "Successfully completed volumeExpansion for Singlestore"},
+}
+
 func TestOnlineTopology(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
-	require.Equal(t, []line{
-		{"VolumeExpansion", "VolumeExpansion", "Singlestore ops-request has started to expand volume of singlestore nodes."},
-		{"DatabasePauseSucceeded", "DatabasePauseSucceeded", "Successfully paused database"},
-		{"UpdateAggregatorNodePVCs", "UpdateAggregatorNodePVCs", "successfully updated Aggregator node PVC sizes"},
-		{"UpdateLeafNodePVCs", "UpdateLeafNodePVCs", "successfully updated Leaf node PVC sizes"},
-		{"UpdatePetSets", "UpdatePetSets", "successfully reconciled the Singlestore resources"},
-		{"ReadyPetSets", "ReadyPetSets", "PetSet is recreated"},
-		{"Successful", "Successful", "Successfully completed volumeExpansion for Singlestore"},
-	}, lines(request), "KubeDB's conditions, in order, with its messages")
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
+	require.Equal(t, guideLines, lines(request))
 	require.Equal(t, request.Generation, request.Status.ObservedGeneration)
 	require.Equal(t, "2Gi", b.capacity("data-sdb-aggregator-0"))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
@@ -63,11 +68,11 @@ func TestOnlineTopology(t *testing.T) {
 
 func TestOnlineStandalone(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(standalone("one", classOnline))
-	b.create(expansion("grow", "one", sizes{node: "2Gi"}))
+	b.createDatabase(fixture.Standalone("one", fixture.ClassOnline))
+	b.create(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.True(t, kubedb.IsConditionTrue(request.Status.Conditions, kubedb.ConditionUpdateNodePVCs))
 	require.Equal(t, "2Gi", b.capacity("data-one-0"))
 	require.Equal(t, "2Gi", b.resumed("one").Spec.Storage.Resources.Requests.Storage().String())
@@ -75,11 +80,11 @@ func TestOnlineStandalone(t *testing.T) {
 
 func TestOnlineOnlyOneComponent(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Nil(t, kubedb.FindCondition(request.Status.Conditions, kubedb.ConditionUpdateAggregatorNodePVCs))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-1"))
 	require.Equal(t, "1Gi", b.capacity("data-sdb-aggregator-0"))
@@ -88,14 +93,14 @@ func TestOnlineOnlyOneComponent(t *testing.T) {
 
 func TestOnlineSeveralVolumesPerComponent(t *testing.T) {
 	b := setup(t)
-	db := topology("sdb", classOnline)
+	db := fixture.Topology("sdb", fixture.ClassOnline)
 	three, four := int32(3), int32(4)
 	db.Spec.Topology.Aggregator.Replicas, db.Spec.Topology.Leaf.Replicas = &three, &four
 	b.createDatabase(db)
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	for i := range 3 {
 		require.Equal(t, "2Gi", b.capacity(fmt.Sprintf("data-sdb-aggregator-%d", i)))
 	}
@@ -109,10 +114,10 @@ func TestOnlineSeveralVolumesPerComponent(t *testing.T) {
 func TestOnlineSeveralClaimTemplates(t *testing.T) {
 	b := setup(t)
 	b.createDatabaseWithLogs("sdb")
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	for _, claim := range []string{"data-sdb-leaf-0", "data-sdb-leaf-1", "write-ahead-log-sdb-leaf-0", "write-ahead-log-sdb-leaf-1"} {
 		require.Equal(t, "11Gi", b.capacity(claim), claim)
 	}
@@ -121,7 +126,7 @@ func TestOnlineSeveralClaimTemplates(t *testing.T) {
 // createDatabaseWithLogs creates a database whose leaves have a second volume.
 func (b *bundle) createDatabaseWithLogs(name string) {
 	b.Helper()
-	db := topology(name, classOnline)
+	db := fixture.Topology(name, fixture.ClassOnline)
 	db.Namespace = b.namespace
 	labels := db.ComponentLabels(kubedb.ComponentLeaf)
 	two := int32(2)
@@ -133,8 +138,8 @@ func (b *bundle) createDatabaseWithLogs(name string) {
 			Selector:    &metav1.LabelSelector{MatchLabels: db.ComponentSelectors(kubedb.ComponentLeaf)},
 			Template:    corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}},
 			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{
-				{ObjectMeta: metav1.ObjectMeta{Name: "data"}, Spec: *storage("online-immediate", "10Gi")},
-				{ObjectMeta: metav1.ObjectMeta{Name: "write-ahead-log"}, Spec: *storage("online-immediate", "5Gi")},
+				{ObjectMeta: metav1.ObjectMeta{Name: "data"}, Spec: *fixture.Storage("online-immediate", "10Gi")},
+				{ObjectMeta: metav1.ObjectMeta{Name: "write-ahead-log"}, Spec: *fixture.Storage("online-immediate", "5Gi")},
 			},
 		},
 	}
@@ -144,7 +149,7 @@ func (b *bundle) createDatabaseWithLogs(name string) {
 	require.NoError(b, err)
 	b.createDatabase(db)
 	for _, claim := range []string{"data-" + name + "-leaf-0", "write-ahead-log-" + name + "-leaf-1"} {
-		eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "bound", &corev1.PersistentVolumeClaim{},
+		fixture.Eventually(b.ctx, b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "bound", &corev1.PersistentVolumeClaim{},
 			func(claim *corev1.PersistentVolumeClaim) bool { return claim.Status.Phase == corev1.ClaimBound })
 	}
 }
@@ -152,11 +157,11 @@ func (b *bundle) createDatabaseWithLogs(name string) {
 // The size is written as the storage autoscaler does: in plain bytes.
 func TestOnlineSizeInBytes(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
-	b.create(expansion("grow", "sdb", sizes{leaf: "15696033792"}))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "15696033792"}))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Zero(t, b.claim("data-sdb-leaf-0").Status.Capacity.Storage().Cmp(resource.MustParse("15696033792")))
 }
 
@@ -164,12 +169,12 @@ func TestOnlineSizeInBytes(t *testing.T) {
 // makes it act at once.
 func TestF21_TheNodeIsSlow(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classNode))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassNode))
 	created := time.Now()
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Less(t, time.Since(created), 55*time.Second, "the node waited for its own time")
 	pod, err := b.core.CoreV1().Pods(b.namespace).Get(b.ctx, "sdb-leaf-1", metav1.GetOptions{})
 	require.NoError(t, err)
@@ -190,11 +195,11 @@ func TestOnlineNodeExpansionWithoutNudge(t *testing.T) {
 	}
 	_, err = b.core.RbacV1().ClusterRoles().Update(b.ctx, role, metav1.UpdateOptions{})
 	require.NoError(t, err)
-	b.createDatabase(topology("sdb", classNode))
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassNode))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	pod, err := b.core.CoreV1().Pods(b.namespace).Get(b.ctx, "sdb-leaf-1", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.NotContains(t, pod.Annotations, "opsrelay.dev/resize-nudge")
@@ -204,17 +209,17 @@ func TestOnlineNodeExpansionWithoutNudge(t *testing.T) {
 // touched; what is made from now on has the size, too.
 func TestF27_EveryVolumeIsLargeEnoughAlready(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	for claim, size := range map[string]string{"data-sdb-leaf-0": "11Gi", "data-sdb-leaf-1": "12Gi"} {
 		patch := fmt.Appendf(nil, `{"spec":{"resources":{"requests":{"storage":%q}}}}`, size)
 		_, err := b.core.CoreV1().PersistentVolumeClaims(b.namespace).Patch(b.ctx, claim, types.MergePatchType, patch, metav1.PatchOptions{})
 		require.NoError(t, err)
 		b.claimBecomes(claim, size, hasCapacity(size))
 	}
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Empty(t, b.audit("expander"), "nothing had to grow")
 	require.Equal(t, "12Gi", b.claim("data-sdb-leaf-1").Spec.Resources.Requests.Storage().String())
 	require.Equal(t, "11Gi", b.resumed("sdb").Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String())
@@ -222,12 +227,12 @@ func TestF27_EveryVolumeIsLargeEnoughAlready(t *testing.T) {
 
 func TestOnlineSecondRequestAfterTheFirst(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	for i, size := range []string{"11Gi", "12Gi"} {
 		name := fmt.Sprintf("grow-%d", i)
-		b.create(expansion(name, "sdb", sizes{leaf: size}))
+		b.create(fixture.Expansion(name, "sdb", fixture.Sizes{Leaf: size}))
 		request := b.ended(name)
-		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 		require.Equal(t, size, b.capacity("data-sdb-leaf-1"))
 		b.ready("sdb")
 	}
@@ -238,17 +243,17 @@ func TestOnlineTwentyDatabases(t *testing.T) {
 	var group errgroup.Group
 	for i := range 20 {
 		group.Go(func() error {
-			b.createDatabase(topology(fmt.Sprintf("sdb-%d", i), classOnline))
+			b.createDatabase(fixture.Topology(fmt.Sprintf("sdb-%d", i), fixture.ClassOnline))
 			return nil
 		})
 	}
 	require.NoError(t, group.Wait())
 	for i := range 20 {
-		b.create(expansion(fmt.Sprintf("grow-%d", i), fmt.Sprintf("sdb-%d", i), sizes{aggregator: "2Gi", leaf: "11Gi"}))
+		b.create(fixture.Expansion(fmt.Sprintf("grow-%d", i), fmt.Sprintf("sdb-%d", i), fixture.Guide))
 	}
 	for i := range 20 {
 		request := b.ended(fmt.Sprintf("grow-%d", i))
-		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 		require.Equal(t, "11Gi", b.capacity(fmt.Sprintf("data-sdb-%d-leaf-1", i)))
 	}
 }
@@ -256,8 +261,8 @@ func TestOnlineTwentyDatabases(t *testing.T) {
 // kubectl get sdbops prints NAME TYPE STATUS AGE.
 func TestPrinterColumns(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(standalone("one", classOnline))
-	b.create(expansion("grow", "one", sizes{node: "2Gi"}))
+	b.createDatabase(fixture.Standalone("one", fixture.ClassOnline))
+	b.create(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}))
 	b.ended("grow")
 
 	config := b.stack.Cluster.Config()

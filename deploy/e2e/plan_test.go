@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/opsrelay/user"
 )
@@ -102,7 +103,7 @@ func (b *bundle) rejected(request *kubedb.SinglestoreOpsRequest, reason string) 
 	b.create(request)
 	ended := b.ended(request.Name)
 	require.Equal(b, kubedb.OpsFailed, ended.Status.Phase)
-	require.Contains(b, failureOf(ended), ": "+reason+": ")
+	require.Contains(b, fixture.FailureOf(ended), ": "+reason+": ")
 	require.Len(b, ended.Status.Conditions, 1)
 	require.Equal(b, before, b.versions(), "nothing but the request was changed")
 }
@@ -128,8 +129,8 @@ const provisioner = "csi.devcluster.opsrelay.dev"
 func TestPlanOfWhatWaits(t *testing.T) {
 	b := setup(t)
 	own := b.class("own", provisioner)
-	b.createDatabase(topology("sdb", own))
-	both := expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"})
+	b.createDatabase(fixture.Topology("sdb", own))
+	both := fixture.Expansion("grow", "sdb", fixture.Guide)
 	b.planned("runnable", runnable, both)
 	b.planned("runnable-json", runnable, both, "-o", "json")
 	text, err := b.opsrelay("plan", "-f", b.write(both), "-n", b.namespace, "-o", "json")
@@ -137,7 +138,7 @@ func TestPlanOfWhatWaits(t *testing.T) {
 	b.valid("plan", text)
 	b.planned("runnable-yaml", runnable, both, "-o", "yaml")
 
-	restarting := expansion("offline", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}, offline)
+	restarting := fixture.Expansion("offline", "sdb", fixture.Guide, offline)
 	b.planned("offline", runnable, restarting)
 
 	capacity, most := resource.MustParse("1Gi"), resource.MustParse("10Gi")
@@ -154,7 +155,7 @@ func TestPlanOfWhatWaits(t *testing.T) {
 	b.create(both)
 	b.condition("grow", kubedb.ConditionWaiting)
 	b.planned("name-taken", blocked, both)
-	b.planned("queued", waits, expansion("next", "sdb", sizes{leaf: "12Gi"}))
+	b.planned("queued", waits, fixture.Expansion("next", "sdb", fixture.Sizes{Leaf: "12Gi"}))
 	b.sameAsGolden("under-way", waits, b.namespace+"/grow")
 	b.resumeByCLI("sdb")
 	require.Equal(t, kubedb.OpsSuccessful, b.ended("grow").Status.Phase)
@@ -164,20 +165,20 @@ func TestPlanOfWhatWaits(t *testing.T) {
 // A database whose volumes are not there yet.
 func TestPlanOfAYoungDatabase(t *testing.T) {
 	b := setup(t)
-	_, err := b.client.Singlestores(b.namespace).Create(b.ctx, standalone("one", b.class("none", "nobody.example.com")), metav1.CreateOptions{})
+	_, err := b.client.Singlestores(b.namespace).Create(b.ctx, fixture.Standalone("one", b.class("none", "nobody.example.com")), metav1.CreateOptions{})
 	require.NoError(t, err)
-	eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-one-0", "to be Pending", &corev1.PersistentVolumeClaim{},
+	fixture.Eventually(b.ctx, b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-one-0", "to be Pending", &corev1.PersistentVolumeClaim{},
 		func(claim *corev1.PersistentVolumeClaim) bool { return claim.Status.Phase == corev1.ClaimPending })
-	eventually(b, b.client.Singlestores(b.namespace), "one", "to be Provisioning", &kubedb.Singlestore{},
+	fixture.Eventually(b.ctx, b, b.client.Singlestores(b.namespace), "one", "to be Provisioning", &kubedb.Singlestore{},
 		func(db *kubedb.Singlestore) bool { return db.Status.Phase == kubedb.DatabaseProvisioning })
-	b.planned("young", waits, expansion("grow", "one", sizes{node: "2Gi"}))
-	b.planned("no-database", blocked, expansion("grow", "two", sizes{node: "2Gi"}))
+	b.planned("young", waits, fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}))
+	b.planned("no-database", blocked, fixture.Expansion("grow", "two", fixture.Sizes{Node: "2Gi"}))
 }
 
 // F59: what a PodDisruptionBudget does to a request that restarts pods.
 func TestF59_DisruptionBudgetIsInThePlan(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	two := intstr.FromInt32(2)
 	_, err := b.core.PolicyV1().PodDisruptionBudgets(b.namespace).Create(b.ctx, &policyv1.PodDisruptionBudget{
 		ObjectMeta: metav1.ObjectMeta{Name: "stay"},
@@ -187,9 +188,9 @@ func TestF59_DisruptionBudgetIsInThePlan(t *testing.T) {
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	eventually(b, b.core.PolicyV1().PodDisruptionBudgets(b.namespace), "stay", "to count both leaves", &policyv1.PodDisruptionBudget{},
+	fixture.Eventually(b.ctx, b, b.core.PolicyV1().PodDisruptionBudgets(b.namespace), "stay", "to count both leaves", &policyv1.PodDisruptionBudget{},
 		func(budget *policyv1.PodDisruptionBudget) bool { return budget.Status.CurrentHealthy == 2 })
-	request := expansion("offline", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}, offline)
+	request := fixture.Expansion("offline", "sdb", fixture.Guide, offline)
 	b.planned("disruption-budget", waits, request)
 	request.Spec.VolumeExpansion.Mode = kubedb.ModeOnline
 	b.planned("disruption-budget-online", runnable, request)

@@ -15,6 +15,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/invariant"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/services/kubedb"
@@ -25,12 +26,12 @@ import (
 // plans writes nothing: the API server's audit log says so.
 func TestPlanWithFewRightsWritesNothing(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	// The audit log is read for accounts of this namespace.
 	service := "plan-" + b.namespace
 	user := "system:serviceaccount:opsrelay:" + service
 	b.grant(user, rbacv1.PolicyRule{APIGroups: []string{"kubedb.com"}, Resources: []string{"singlestores"}, Verbs: []string{"get"}})
-	request := expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"})
+	request := fixture.Expansion("grow", "sdb", fixture.Guide)
 	b.planned("few-rights", waits, request, "--as", user)
 	b.grant(user,
 		rbacv1.PolicyRule{APIGroups: []string{"apps.k8s.appscode.com"}, Resources: []string{"petsets"}, Verbs: []string{"get"}},
@@ -85,7 +86,7 @@ func (b *bundle) may(user string, allowed bool, group, resource, verb string) {
 // one that cannot go on says which right it lacks, and does when it has it.
 func TestF42_TheWatcherLacksRights(t *testing.T) {
 	b := setupOwn(t, stack.Options{})
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	const watcher = "system:serviceaccount:opsrelay:watcher"
 	roles := b.core.RbacV1().ClusterRoles()
 	role, err := roles.Get(b.ctx, "opsrelay-watcher", metav1.GetOptions{})
@@ -105,9 +106,9 @@ func TestF42_TheWatcherLacksRights(t *testing.T) {
 	b.may(watcher, false, "", "resourcequotas", "list")
 	b.may(watcher, false, "", "persistentvolumeclaims", "get")
 	b.may(watcher, false, "storage.k8s.io", "storageclasses", "get")
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	ended := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, failureOf(ended))
+	require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, fixture.FailureOf(ended))
 	b.letGo("grow")
 	told, err := b.core.EventsV1().Events(b.namespace).List(b.ctx, metav1.ListOptions{})
 	require.NoError(t, err)
@@ -125,7 +126,7 @@ func TestF42_TheWatcherLacksRights(t *testing.T) {
 	}
 	set(readOnly)
 	b.may(watcher, false, kubedb.OpsGroupVersion.Group, kubedb.ResourceSinglestoreOpsRequests, "patch")
-	b.create(expansion("again", "sdb", sizes{leaf: "12Gi"}))
+	b.create(fixture.Expansion("again", "sdb", fixture.Sizes{Leaf: "12Gi"}))
 	waiting := b.condition("again", kubedb.ConditionWaiting)
 	require.Equal(t, kubedb.OpsPending, waiting.Status.Phase)
 	condition := kubedb.FindCondition(waiting.Status.Conditions, kubedb.ConditionWaiting)
@@ -133,5 +134,5 @@ func TestF42_TheWatcherLacksRights(t *testing.T) {
 	require.Contains(t, condition.Message, "patch singlestoreopsrequests.ops.kubedb.com")
 	set(whole)
 	ended = b.ended("again")
-	require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, failureOf(ended))
+	require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, fixture.FailureOf(ended))
 }

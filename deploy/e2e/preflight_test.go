@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/kubedb/plan"
 )
@@ -27,11 +28,11 @@ import (
 
 func TestF10_OneClassDoesNotAllowExpansion(t *testing.T) {
 	b := setup(t)
-	db := topology("sdb", classOnline)
-	fixed := classFixed
+	db := fixture.Topology("sdb", fixture.ClassOnline)
+	fixed := fixture.ClassFixed
 	db.Spec.Topology.Leaf.Storage.StorageClassName = &fixed
 	b.createDatabase(db)
-	request := expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"})
+	request := fixture.Expansion("grow", "sdb", fixture.Guide)
 	b.planned("class-does-not-grow", blocked, request)
 	b.rejected(request, plan.ReasonExpansionNotAllowed)
 }
@@ -39,43 +40,43 @@ func TestF10_OneClassDoesNotAllowExpansion(t *testing.T) {
 func TestF11_ClassChangesMidway(t *testing.T) {
 	b := setup(t)
 	own := b.class("leaf", provisioner)
-	db := topology("sdb", classOnline)
+	db := fixture.Topology("sdb", fixture.ClassOnline)
 	db.Spec.Topology.Leaf.Storage.StorageClassName = &own
 	b.createDatabase(db)
 	b.pauseByCLI("sdb")
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 	b.condition("grow", kubedb.ConditionWaiting) // admitted, and not begun
 	_, err := b.core.StorageV1().StorageClasses().Patch(b.ctx, own, types.MergePatchType, []byte(`{"allowVolumeExpansion":false}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	b.resumeByCLI("sdb")
 	ended := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, ended.Status.Phase)
-	require.Contains(t, failureOf(ended), "ExpansionRefused")
-	require.Contains(t, failureOf(ended), "data-sdb-leaf-0 10Gi of 11Gi", "it says which volume has which size")
+	require.Contains(t, fixture.FailureOf(ended), "ExpansionRefused")
+	require.Contains(t, fixture.FailureOf(ended), "data-sdb-leaf-0 10Gi of 11Gi", "it says which volume has which size")
 	require.Equal(t, "10Gi", b.resumed("sdb").Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String())
 
 	require.NoError(t, b.core.StorageV1().StorageClasses().Delete(b.ctx, own, metav1.DeleteOptions{}))
-	again := expansion("again", "sdb", sizes{leaf: "11Gi"})
+	again := fixture.Expansion("again", "sdb", fixture.Sizes{Leaf: "11Gi"})
 	b.planned("class-is-gone", blocked, again)
 	b.create(again)
-	require.Contains(t, failureOf(b.ended("again")), ": "+plan.ReasonNoStorageClass+": ")
+	require.Contains(t, fixture.FailureOf(b.ended("again")), ": "+plan.ReasonNoStorageClass+": ")
 }
 
 func TestF12_StaticVolumes(t *testing.T) {
 	b := setup(t)
 	own := b.class("static", provisioner)
 	b.staticVolume("data-one-0", own)
-	b.createDatabase(standalone("one", own))
-	static := expansion("static", "one", sizes{node: "2Gi"})
+	b.createDatabase(fixture.Standalone("one", own))
+	static := fixture.Expansion("static", "one", fixture.Sizes{Node: "2Gi"})
 	b.planned("static-volume", blocked, static)
 	b.rejected(static, plan.ReasonStaticVolume)
 	static.Name, static.Annotations = "allowed", map[string]string{plan.AnnotationStaticVolumes: "allow"}
 	b.planned("static-volume-allowed", runnable, static)
 
 	b.staticVolume("data-bare-0", "")
-	bare := standalone("bare", "")
+	bare := fixture.Standalone("bare", "")
 	b.createDatabase(bare)
-	request := expansion("bare", "bare", sizes{node: "2Gi"})
+	request := fixture.Expansion("bare", "bare", fixture.Sizes{Node: "2Gi"})
 	b.planned("no-class", blocked, request)
 	b.rejected(request, plan.ReasonNoStorageClass)
 }
@@ -103,16 +104,16 @@ func (b *bundle) staticVolume(claim, class string) {
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(b, err)
-	eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "to be Bound", &corev1.PersistentVolumeClaim{},
+	fixture.Eventually(b.ctx, b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "to be Bound", &corev1.PersistentVolumeClaim{},
 		func(claim *corev1.PersistentVolumeClaim) bool { return claim.Status.Phase == corev1.ClaimBound })
 }
 
 func TestF13_QuotaExceeded(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	// 21Gi are used, 2Gi more are needed for the leaves.
 	b.quota("all", corev1.ResourceRequestsStorage, "22Gi")
-	request := expansion("grow", "sdb", sizes{leaf: "11Gi"})
+	request := fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"})
 	b.planned("quota", blocked, request)
 	b.rejected(request, plan.ReasonQuotaExceeded)
 
@@ -135,9 +136,9 @@ func TestF13_QuotaExceeded(t *testing.T) {
 
 	// The race: there was room when it was admitted, and then there is none.
 	b.quota("class", "online.storageclass.storage.k8s.io/requests.storage", "23Gi")
-	b.planned("quota-is-enough", runnable, expansion("fits", "sdb", sizes{leaf: "11Gi"}))
+	b.planned("quota-is-enough", runnable, fixture.Expansion("fits", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	b.pauseByCLI("sdb")
-	b.create(expansion("raced", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("raced", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	b.condition("raced", kubedb.ConditionWaiting)
 	b.quota("all", corev1.ResourceRequestsStorage, "21Gi")
 	b.resumeByCLI("sdb")
@@ -150,22 +151,22 @@ func TestF13_QuotaExceeded(t *testing.T) {
 	}, patience, 100*time.Millisecond, "the API server refuses the larger claims")
 	b.quota("all", corev1.ResourceRequestsStorage, "23Gi")
 	raced := b.ended("raced")
-	require.Equal(t, kubedb.OpsSuccessful, raced.Status.Phase, failureOf(raced))
+	require.Equal(t, kubedb.OpsSuccessful, raced.Status.Phase, fixture.FailureOf(raced))
 
 	// The same, and nobody makes room before the deadline.
 	b.ready("sdb")
 	b.quota("all", corev1.ResourceRequestsStorage, "30Gi")
 	b.quota("class", "online.storageclass.storage.k8s.io/requests.storage", "30Gi")
 	b.pauseByCLI("sdb")
-	b.create(expansion("late", "sdb", sizes{leaf: "12Gi"}, timeout(8*time.Second)))
+	b.create(fixture.Expansion("late", "sdb", fixture.Sizes{Leaf: "12Gi"}, timeout(8*time.Second)))
 	b.condition("late", kubedb.ConditionWaiting)
 	b.quota("all", corev1.ResourceRequestsStorage, "23Gi")
 	b.resumeByCLI("sdb")
 	late := b.ended("late")
 	require.Equal(t, kubedb.OpsFailed, late.Status.Phase)
-	require.Contains(t, failureOf(late), ": QuotaExceeded: ")
-	require.Contains(t, failureOf(late), "exceeded quota: all", "the API server's own words")
-	require.Contains(t, failureOf(late), "data-sdb-leaf-1 11Gi of 12Gi")
+	require.Contains(t, fixture.FailureOf(late), ": QuotaExceeded: ")
+	require.Contains(t, fixture.FailureOf(late), "exceeded quota: all", "the API server's own words")
+	require.Contains(t, fixture.FailureOf(late), "data-sdb-leaf-1 11Gi of 12Gi")
 	b.resumed("sdb")
 }
 
@@ -187,7 +188,7 @@ func (b *bundle) quota(name string, counted corev1.ResourceName, hard string) {
 		_, err = quotas.Create(b.ctx, quota, metav1.CreateOptions{})
 	}
 	require.NoError(b, err)
-	eventually(b, quotas, name, "to be counted", &corev1.ResourceQuota{}, func(quota *corev1.ResourceQuota) bool {
+	fixture.Eventually(b.ctx, b, quotas, name, "to be counted", &corev1.ResourceQuota{}, func(quota *corev1.ResourceQuota) bool {
 		known, counts := quota.Status.Hard[counted], quota.Status.Used
 		_, ok := counts[counted]
 		return ok && known.Cmp(size) == 0
@@ -196,7 +197,7 @@ func (b *bundle) quota(name string, counted corev1.ResourceName, hard string) {
 
 func TestF14_LimitRange(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	_, err := b.core.CoreV1().LimitRanges(b.namespace).Create(b.ctx, &corev1.LimitRange{
 		ObjectMeta: metav1.ObjectMeta{Name: "small"},
 		Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
@@ -204,26 +205,26 @@ func TestF14_LimitRange(t *testing.T) {
 		}}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	request := expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"})
+	request := fixture.Expansion("grow", "sdb", fixture.Guide)
 	b.planned("limit-range", blocked, request)
 	b.rejected(request, plan.ReasonLimitRange)
 }
 
 func TestF29_OneVolumeIsLargerAlready(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	_, err := b.core.CoreV1().PersistentVolumeClaims(b.namespace).Patch(b.ctx, "data-sdb-leaf-1", types.MergePatchType,
 		[]byte(`{"spec":{"resources":{"requests":{"storage":"20Gi"}}}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
-	eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-sdb-leaf-1", "to have 20Gi", &corev1.PersistentVolumeClaim{},
+	fixture.Eventually(b.ctx, b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-sdb-leaf-1", "to have 20Gi", &corev1.PersistentVolumeClaim{},
 		func(claim *corev1.PersistentVolumeClaim) bool {
 			return claim.Status.Capacity.Storage().String() == "20Gi"
 		})
-	request := expansion("grow", "sdb", sizes{leaf: "11Gi"})
+	request := fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"})
 	b.planned("one-is-larger", runnable, request)
 	b.create(request)
 	ended := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, failureOf(ended))
+	require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, fixture.FailureOf(ended))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
 	require.Equal(t, "20Gi", b.capacity("data-sdb-leaf-1"))
 }
@@ -235,16 +236,16 @@ func TestPlanOfATerminatingClaim(t *testing.T) {
 	namespace, err := b.core.CoreV1().Namespaces().Create(b.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	b.namespace = namespace.Name
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	require.NoError(t, b.core.CoreV1().PersistentVolumeClaims(b.namespace).Delete(b.ctx, "data-sdb-leaf-0", metav1.DeleteOptions{}))
-	request := expansion("grow", "sdb", sizes{leaf: "11Gi"})
+	request := fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"})
 	b.planned("claim-is-terminating", blocked, request)
 	b.rejected(request, plan.ReasonClaimTerminating)
 }
 
 func TestF61_EverySpellingOfASize(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(standalone("one", classOnline))
+	b.createDatabase(fixture.Standalone("one", fixture.ClassOnline))
 	const request = `
 apiVersion: ops.kubedb.com/v1alpha1
 kind: SinglestoreOpsRequest
@@ -268,25 +269,25 @@ spec: {type: VolumeExpansion, databaseRef: {name: one}, volumeExpansion: {mode: 
 		require.Equal(t, blocked, exitCode(err), "%s: %s", size, text)
 		require.Contains(t, text, "Blocking: "+says+":", size)
 	}
-	b.create(expansion("grow", "one", sizes{node: "1610612736500m"}))
+	b.create(fixture.Expansion("grow", "one", fixture.Sizes{Node: "1610612736500m"}))
 	ended := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, failureOf(ended))
+	require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, fixture.FailureOf(ended))
 	have := b.claim("data-one-0").Status.Capacity.Storage()
 	require.GreaterOrEqual(t, have.Cmp(resource.MustParse("1610612736500m")), 0, have)
 }
 
 func TestF62_HugeSizes(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
-	request := expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "100Ti"})
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
+	request := fixture.Expansion("grow", "sdb", fixture.Sizes{Aggregator: "2Gi", Leaf: "100Ti"})
 	b.planned("too-large", blocked, request)
 	b.rejected(request, plan.ReasonSizeTooLarge)
 	request.Name = "again"
 	b.planned("large-is-allowed", runnable, request, "--max-size", "0")
-	b.planned("shrink", blocked, expansion("less", "sdb", sizes{leaf: "9Gi"}))
-	ephemeral := standalone("ephemeral", classOnline)
+	b.planned("shrink", blocked, fixture.Expansion("less", "sdb", fixture.Sizes{Leaf: "9Gi"}))
+	ephemeral := fixture.Standalone("ephemeral", fixture.ClassOnline)
 	ephemeral.Spec.StorageType, ephemeral.Spec.Storage = kubedb.StorageEphemeral, nil
 	_, err := b.client.Singlestores(b.namespace).Create(b.ctx, ephemeral, metav1.CreateOptions{})
 	require.NoError(t, err)
-	b.planned("ephemeral", blocked, expansion("none", "ephemeral", sizes{node: "2Gi"}))
+	b.planned("ephemeral", blocked, fixture.Expansion("none", "ephemeral", fixture.Sizes{Node: "2Gi"}))
 }

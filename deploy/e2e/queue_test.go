@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
@@ -19,23 +20,23 @@ import (
 // and of several that wait the newest runs.
 func TestF49_QueueOfOneDatabase(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion("first", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("first", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	b.condition("first", kubedb.ConditionDatabasePauseSucceeded)
 
-	b.create(expansion("older", "sdb", sizes{leaf: "12Gi"}))
+	b.create(fixture.Expansion("older", "sdb", fixture.Sizes{Leaf: "12Gi"}))
 	waiting := b.condition("older", "Waiting")
 	require.Equal(t, kubedb.OpsPending, waiting.Status.Phase)
 	require.Contains(t, kubedb.FindCondition(waiting.Status.Conditions, "Waiting").Message, "behind SinglestoreOpsRequest "+b.namespace+"/first")
 	// Names decide between requests of one second: in descending order, the last is the newest.
-	b.create(expansion("a-newest", "sdb", sizes{leaf: "13Gi"}))
+	b.create(fixture.Expansion("a-newest", "sdb", fixture.Sizes{Leaf: "13Gi"}))
 	b.condition("a-newest", "Waiting")
 	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
 
 	require.Equal(t, kubedb.OpsSuccessful, b.ended("first").Status.Phase)
 	newest := b.ended("a-newest")
-	require.Equal(t, kubedb.OpsSuccessful, newest.Status.Phase, failureOf(newest))
+	require.Equal(t, kubedb.OpsSuccessful, newest.Status.Phase, fixture.FailureOf(newest))
 	require.Equal(t, "13Gi", b.capacity("data-sdb-leaf-1"))
 	older := b.ended("older")
 	require.Equal(t, kubedb.OpsSkipped, older.Status.Phase)
@@ -47,24 +48,24 @@ func TestF49_QueueOfOneDatabase(t *testing.T) {
 // A head that fails does not fail those behind it.
 func TestF48_QueueGoesOnAfterAFailure(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion("first", "sdb", sizes{leaf: "11Gi"}, timeout(4*time.Second)))
+	b.create(fixture.Expansion("first", "sdb", fixture.Sizes{Leaf: "11Gi"}, timeout(4*time.Second)))
 	b.condition("first", kubedb.ConditionDatabasePauseSucceeded)
-	b.create(expansion("second", "sdb", sizes{aggregator: "2Gi"}))
+	b.create(fixture.Expansion("second", "sdb", fixture.Sizes{Aggregator: "2Gi"}))
 
 	require.Equal(t, kubedb.OpsFailed, b.ended("first").Status.Phase)
 	second := b.ended("second")
-	require.Equal(t, kubedb.OpsSuccessful, second.Status.Phase, failureOf(second))
+	require.Equal(t, kubedb.OpsSuccessful, second.Status.Phase, fixture.FailureOf(second))
 }
 
 // The broker loses everything while a volume grows: the request is driven anew,
 // and ends right.
 func TestF55_StreamWipedInTheMiddle(t *testing.T) {
 	b := setupOwn(t, stack.Options{Args: map[string][]string{"watcher": {"--redrive-after=2s"}}})
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
 
 	conn, err := b.stack.Connect(b.ctx, "wipe")
@@ -78,6 +79,6 @@ func TestF55_StreamWipedInTheMiddle(t *testing.T) {
 	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	b.resumed("sdb")
 }

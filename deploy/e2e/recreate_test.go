@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/updater"
@@ -60,8 +61,8 @@ func TestF04_F37_F58_TheUpdaterDiesWhileThereIsNoStatefulSet(t *testing.T) {
 	b := setupOwn(t, stack.Options{AckWait: time.Second})
 	sets := map[string]*appsv1.StatefulSet{}
 	for _, name := range []string{"alone", "same", "other"} {
-		b.createOnStatefulSets(standalone(name, classOnline), kept)
-		b.create(expansion("grow-"+name, name, sizes{node: "2Gi"}, always))
+		b.createOnStatefulSets(fixture.Standalone(name, fixture.ClassOnline), kept)
+		b.create(fixture.Expansion("grow-"+name, name, fixture.Sizes{Node: "2Gi"}, always))
 	}
 	for _, name := range []string{"alone", "same", "other"} {
 		sets[name] = b.goes(name)
@@ -95,7 +96,7 @@ func TestF04_F37_F58_TheUpdaterDiesWhileThereIsNoStatefulSet(t *testing.T) {
 
 	for _, name := range []string{"alone", "same"} {
 		request := b.ended("grow-" + name)
-		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 		b.noIntent(name)
 	}
 	b.pod("alone-0", "a successor that is Ready", func(pod *corev1.Pod) bool { return pod.UID != pods["alone-0"] && kubeReady(pod) })
@@ -103,7 +104,7 @@ func TestF04_F37_F58_TheUpdaterDiesWhileThereIsNoStatefulSet(t *testing.T) {
 
 	request := b.ended("grow-other")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "update StatefulSet "+b.namespace+"/other: RecreateRefused: ")
+	require.Contains(t, fixture.FailureOf(request), "update StatefulSet "+b.namespace+"/other: RecreateRefused: ")
 	require.Equal(t, other.UID, b.statefulSet("other", "there", func(*appsv1.StatefulSet) bool { return true }).UID)
 	b.noIntent("other")
 	b.restarted(pods, "alone-0")
@@ -113,15 +114,15 @@ func TestF04_F37_F58_TheUpdaterDiesWhileThereIsNoStatefulSet(t *testing.T) {
 // fails at its deadline and says why, and when it goes at last, it is made anew.
 func TestF36_StatefulSetDoesNotGo(t *testing.T) {
 	b := setup(t)
-	b.createOnStatefulSets(standalone("one", classOnline), kept)
+	b.createOnStatefulSets(fixture.Standalone("one", fixture.ClassOnline), kept)
 	pods := b.pods()
-	b.create(expansion("grow", "one", sizes{node: "2Gi"}, always, timeout(20*time.Second)))
+	b.create(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}, always, timeout(20*time.Second)))
 	before := b.goes("one")
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "update StatefulSet "+b.namespace+"/one: WorkloadNotDeleted: ")
-	require.Contains(t, failureOf(request), keep)
+	require.Contains(t, fixture.FailureOf(request), "update StatefulSet "+b.namespace+"/one: WorkloadNotDeleted: ")
+	require.Contains(t, fixture.FailureOf(request), keep)
 	b.resumed("one")
 	require.Equal(t, before.UID, b.intent("one").UID)
 	b.restarted(pods)
@@ -138,15 +139,15 @@ func TestF36_StatefulSetDoesNotGo(t *testing.T) {
 // deleted.
 func TestF41_PolicyRefusesTheSuccessor(t *testing.T) {
 	b := setup(t)
-	b.createOnStatefulSets(standalone("one", classOnline))
+	b.createOnStatefulSets(fixture.Standalone("one", fixture.ClassOnline))
 	before := b.statefulSet("one", "there", func(*appsv1.StatefulSet) bool { return true })
 	b.refuseStatefulSets()
-	b.create(expansion("grow", "one", sizes{node: "2Gi"}, always))
+	b.create(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}, always))
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "update StatefulSet "+b.namespace+"/one: RecreateRefused: ")
-	require.Contains(t, failureOf(request), "no more of these")
+	require.Contains(t, fixture.FailureOf(request), "update StatefulSet "+b.namespace+"/one: RecreateRefused: ")
+	require.Contains(t, fixture.FailureOf(request), "no more of these")
 	after := b.statefulSet("one", "there", func(*appsv1.StatefulSet) bool { return true })
 	require.Equal(t, before.UID, after.UID)
 	require.Equal(t, before.Generation, after.Generation)
@@ -183,7 +184,7 @@ func (b *bundle) refuseStatefulSets() {
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(b, err)
-	probe := stack.StatefulSet(standalone("probe", classOnline), standalone("probe", classOnline).Components()[0])
+	probe := stack.StatefulSet(fixture.Standalone("probe", fixture.ClassOnline), fixture.Standalone("probe", fixture.ClassOnline).Components()[0])
 	probe.OwnerReferences = nil
 	require.Eventually(b, func() bool {
 		_, err := b.core.AppsV1().StatefulSets(b.namespace).Create(b.ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})

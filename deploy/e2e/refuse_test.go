@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
@@ -20,43 +21,43 @@ import (
 // else changes.
 func TestF27_F28_Refused(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("cluster", classOnline))
-	b.createDatabase(standalone("one", classOnline))
-	b.createDatabase(topology("fixed", classFixed))
-	ephemeral := standalone("ephemeral", classOnline)
+	b.createDatabase(fixture.Topology("cluster", fixture.ClassOnline))
+	b.createDatabase(fixture.Standalone("one", fixture.ClassOnline))
+	b.createDatabase(fixture.Topology("fixed", fixture.ClassFixed))
+	ephemeral := fixture.Standalone("ephemeral", fixture.ClassOnline)
 	ephemeral.Spec.StorageType, ephemeral.Spec.Storage = kubedb.StorageEphemeral, nil
 	_, err := b.client.Singlestores(b.namespace).Create(b.ctx, ephemeral, metav1.CreateOptions{})
 	require.NoError(t, err)
 
 	cases := []struct {
 		name, database string
-		sizes          sizes
+		sizes          fixture.Sizes
 		change         func(*kubedb.SinglestoreOpsRequestSpec)
 		says           string
 	}{
-		{"unknown-database", "nobody", sizes{leaf: "11Gi"}, nil, "is invalid or not found"},
-		{"no-database", "", sizes{leaf: "11Gi"}, nil, "is invalid or not found"},
-		{"shrink", "cluster", sizes{leaf: "9Gi"}, nil, "must be greater than current storage. Current storage: 10Gi"},
-		{"equal", "cluster", sizes{leaf: "10Gi"}, nil, "must be greater than current storage. Current storage: 10Gi"},
-		{"equal-in-other-units", "cluster", sizes{leaf: "10240Mi"}, nil, "must be greater than current storage"},
-		{"one-of-two-shrinks", "cluster", sizes{aggregator: "2Gi", leaf: "9Gi"}, nil, "desired leaf storage size must be greater"},
-		{"zero", "cluster", sizes{leaf: "0"}, nil, "greater than zero"},
-		{"negative", "cluster", sizes{leaf: "-11Gi"}, nil, "greater than zero"},
-		{"aggregator-of-standalone", "one", sizes{aggregator: "2Gi"}, nil, "node can not be empty as reference database mode is standalone"},
-		{"node-of-cluster", "cluster", sizes{node: "20Gi"}, nil, "can not be empty as reference database mode is clustering"},
-		{"node-and-leaf", "cluster", sizes{node: "20Gi", leaf: "11Gi"}, nil, "cannot both be set"},
-		{"no-sizes", "cluster", sizes{}, nil, "can not be empty as reference database mode is clustering"},
-		{"no-volume-expansion", "cluster", sizes{}, func(s *kubedb.SinglestoreOpsRequestSpec) { s.VolumeExpansion = nil }, "volumeExpansion"},
-		{"restart", "cluster", sizes{}, func(s *kubedb.SinglestoreOpsRequestSpec) {
+		{"unknown-database", "nobody", fixture.Sizes{Leaf: "11Gi"}, nil, "is invalid or not found"},
+		{"no-database", "", fixture.Sizes{Leaf: "11Gi"}, nil, "is invalid or not found"},
+		{"shrink", "cluster", fixture.Sizes{Leaf: "9Gi"}, nil, "must be greater than current storage. Current storage: 10Gi"},
+		{"equal", "cluster", fixture.Sizes{Leaf: "10Gi"}, nil, "must be greater than current storage. Current storage: 10Gi"},
+		{"equal-in-other-units", "cluster", fixture.Sizes{Leaf: "10240Mi"}, nil, "must be greater than current storage"},
+		{"one-of-two-shrinks", "cluster", fixture.Sizes{Aggregator: "2Gi", Leaf: "9Gi"}, nil, "desired leaf storage size must be greater"},
+		{"zero", "cluster", fixture.Sizes{Leaf: "0"}, nil, "greater than zero"},
+		{"negative", "cluster", fixture.Sizes{Leaf: "-11Gi"}, nil, "greater than zero"},
+		{"aggregator-of-standalone", "one", fixture.Sizes{Aggregator: "2Gi"}, nil, "node can not be empty as reference database mode is standalone"},
+		{"node-of-cluster", "cluster", fixture.Sizes{Node: "20Gi"}, nil, "can not be empty as reference database mode is clustering"},
+		{"node-and-leaf", "cluster", fixture.Sizes{Node: "20Gi", Leaf: "11Gi"}, nil, "cannot both be set"},
+		{"no-sizes", "cluster", fixture.Sizes{}, nil, "can not be empty as reference database mode is clustering"},
+		{"no-volume-expansion", "cluster", fixture.Sizes{}, func(s *kubedb.SinglestoreOpsRequestSpec) { s.VolumeExpansion = nil }, "volumeExpansion"},
+		{"restart", "cluster", fixture.Sizes{}, func(s *kubedb.SinglestoreOpsRequestSpec) {
 			s.Type, s.VolumeExpansion = kubedb.TypeRestart, nil
 		}, "requests of type VolumeExpansion only"},
-		{"negative-timeout", "cluster", sizes{leaf: "11Gi"}, timeout(-time.Second), "timeout must be greater than zero"},
-		{"class-does-not-grow", "fixed", sizes{leaf: "11Gi"}, nil, "StorageClass fixed of claim"},
-		{"ephemeral", "ephemeral", sizes{node: "2Gi"}, nil, "Ephemeral"},
+		{"negative-timeout", "cluster", fixture.Sizes{Leaf: "11Gi"}, timeout(-time.Second), "timeout must be greater than zero"},
+		{"class-does-not-grow", "fixed", fixture.Sizes{Leaf: "11Gi"}, nil, "StorageClass fixed of claim"},
+		{"ephemeral", "ephemeral", fixture.Sizes{Node: "2Gi"}, nil, "Ephemeral"},
 	}
 	before := b.versions()
 	for _, c := range cases {
-		request := expansion(c.name, c.database, c.sizes)
+		request := fixture.Expansion(c.name, c.database, c.sizes)
 		if c.change != nil {
 			c.change(&request.Spec)
 		}
@@ -68,7 +69,7 @@ func TestF27_F28_Refused(t *testing.T) {
 		require.NoError(t, err, c.name)
 		ended := b.ended(c.name)
 		require.Equal(t, kubedb.OpsFailed, ended.Status.Phase, c.name)
-		require.Contains(t, failureOf(ended), c.says, c.name)
+		require.Contains(t, fixture.FailureOf(ended), c.says, c.name)
 		require.Empty(t, ended.Finalizers, c.name)
 		require.Len(t, ended.Status.Conditions, 1, c.name)
 	}
@@ -110,8 +111,8 @@ func TestSpecIsImmutable(t *testing.T) {
 	if realCRDs() {
 		return
 	}
-	b.createDatabase(topology("sdb", classOnline))
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	b.ended("grow")
 	_, err := b.client.SinglestoreOpsRequests(b.namespace).Patch(b.ctx, "grow", types.MergePatchType,
 		[]byte(`{"spec":{"volumeExpansion":{"leaf":"12Gi"}}}`), metav1.PatchOptions{})

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/expander"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
@@ -44,7 +45,7 @@ func (b *bundle) scaleInBefore(db string) {
 // claimBecomes waits until it holds of the claim, which may have to be made.
 func (b *bundle) claimBecomes(name, what string, holds func(*corev1.PersistentVolumeClaim) bool) {
 	b.Helper()
-	eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), name, what, &corev1.PersistentVolumeClaim{}, holds)
+	fixture.Eventually(b.ctx, b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), name, what, &corev1.PersistentVolumeClaim{}, holds)
 }
 
 // hasCapacity is for claimBecomes.
@@ -66,7 +67,7 @@ func says(request *kubedb.SinglestoreOpsRequest, condition string) string {
 // is made in the end has the new size.
 func TestF30_AClaimIsMissing(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	full := resource.MustParse("3")
 	quotas := b.core.CoreV1().ResourceQuotas(b.namespace)
 	_, err := quotas.Create(b.ctx, &corev1.ResourceQuota{
@@ -74,16 +75,16 @@ func TestF30_AClaimIsMissing(t *testing.T) {
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePersistentVolumeClaims: full}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	eventually(b, quotas, "claims", "to count", &corev1.ResourceQuota{}, func(quota *corev1.ResourceQuota) bool {
+	fixture.Eventually(b.ctx, b, quotas, "claims", "to count", &corev1.ResourceQuota{}, func(quota *corev1.ResourceQuota) bool {
 		used := quota.Status.Used[corev1.ResourcePersistentVolumeClaims]
 		return used.Cmp(full) == 0
 	})
 	b.scaleLeaves("sdb", 3)
-	request := expansion("grow", "sdb", sizes{leaf: "11Gi"}, func(spec *kubedb.SinglestoreOpsRequestSpec) { spec.Apply = kubedb.ApplyAlways })
+	request := fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}, func(spec *kubedb.SinglestoreOpsRequestSpec) { spec.Apply = kubedb.ApplyAlways })
 	b.create(request)
 
 	request = b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "claims that do not exist; those that are made later have the new size: data-sdb-leaf-2", says(request, "ClaimsMissing"))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-1"))
 	require.NoError(t, quotas.Delete(b.ctx, "claims", metav1.DeleteOptions{}))
@@ -94,21 +95,21 @@ func TestF30_AClaimIsMissing(t *testing.T) {
 // asked to grow if the request says so.
 func TestF32_AClaimIsLeftOver(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.scaleInBefore("sdb")
-	b.create(expansion("leave", "sdb", sizes{leaf: "11Gi"}))
+	b.create(fixture.Expansion("leave", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 
 	request := b.ended("leave")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Contains(t, says(request, "ClaimsLeftOver"), "keep their size; a request annotated with opsrelay.dev/leftover-claims: grow asks them to grow: data-sdb-leaf-1 (10Gi)")
 	require.Equal(t, "10Gi", b.claim("data-sdb-leaf-1").Spec.Resources.Requests.Storage().String())
 
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	request = expansion("grow", "sdb", sizes{leaf: "12Gi"})
+	request = fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "12Gi"})
 	request.Annotations = map[string]string{"opsrelay.dev/leftover-claims": "grow"}
 	b.create(request)
 	request = b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Contains(t, says(request, "ClaimsLeftOver"), "were asked to grow and not waited for: data-sdb-leaf-1 (10Gi)")
 	require.Equal(t, "12Gi", b.claim("data-sdb-leaf-1").Spec.Resources.Requests.Storage().String())
 }
@@ -123,7 +124,7 @@ func TestF33_ScaleOutUnderWay(t *testing.T) {
 	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-1"))
 }
 
@@ -136,7 +137,7 @@ func TestF34_ScaleInUnderWay(t *testing.T) {
 	b.scaleLeaves("sdb", 1)
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
 	require.Contains(t, says(request, "ClaimsLeftOver"), "data-sdb-leaf-1 (10Gi)")
 }
@@ -144,9 +145,9 @@ func TestF34_ScaleInUnderWay(t *testing.T) {
 // Row 34, Offline: the pod that goes is held just then. It is let go.
 func TestF34_ScaleInWhileThePodIsHeld(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, offline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}, offline))
 	b.pod("sdb-leaf-1", "held and dead", func(pod *corev1.Pod) bool {
 		return slices.Contains(pod.Finalizers, expander.Hold) && pod.Status.Phase == corev1.PodSucceeded
 	})
@@ -154,7 +155,7 @@ func TestF34_ScaleInWhileThePodIsHeld(t *testing.T) {
 	b.scaleLeaves("sdb", 1)
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
 	require.Eventually(t, func() bool {
 		_, err := b.core.CoreV1().Pods(b.namespace).Get(b.ctx, "sdb-leaf-1", metav1.GetOptions{})

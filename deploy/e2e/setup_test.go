@@ -6,30 +6,23 @@ package e2e
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
-	watchtools "k8s.io/client-go/tools/watch"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/invariant"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
-// patience is how long a test waits for what takes a second on an idle machine.
-const patience = 3 * time.Minute
+const patience = fixture.Patience
 
 // bundle is what a test works with.
 type bundle struct {
@@ -85,13 +78,7 @@ func setupOn(t *testing.T, s *stack.Stack) *bundle {
 func (b *bundle) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	broken, err := b.checker.Check(ctx)
-	if err != nil {
-		b.Errorf("check the invariants: %v", err)
-	}
-	for _, line := range broken {
-		b.Errorf("invariant broken: %s", line)
-	}
+	fixture.CheckInvariants(ctx, b, b.checker)
 	if b.Failed() {
 		b.explain(ctx)
 	}
@@ -99,17 +86,7 @@ func (b *bundle) finish() {
 
 // explain prints the requests' states and what the services logged about them.
 func (b *bundle) explain(ctx context.Context) {
-	requests, err := b.client.SinglestoreOpsRequests(b.namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		b.Logf("list requests: %v", err)
-		return
-	}
-	for _, request := range requests.Items {
-		b.Logf("request %s: %s", request.Name, request.Status.Phase)
-		for _, condition := range request.Status.Conditions {
-			b.Logf("  %s=%s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message)
-		}
-	}
+	fixture.ExplainRequests(ctx, b, b.client, b.namespace)
 	for _, service := range append(append([]string{}, stack.Relay...), stack.KubeDB...) {
 		data, err := os.ReadFile(b.stack.LogFile(service))
 		if err != nil {
@@ -124,49 +101,17 @@ func (b *bundle) explain(ctx context.Context) {
 	}
 }
 
-// eventually waits until the condition holds of an object: it is called with
-// each state of it, and with nil when there is none. what is told when time is
-// up.
-func eventually[T, L runtime.Object](b *bundle, client kubedb.ListWatcher[L], name, what string, example T, holds func(object T) bool) T {
-	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	byName := func(options *metav1.ListOptions) {
-		options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
-	}
-	source := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			byName(&options)
-			return client.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			byName(&options)
-			return client.Watch(ctx, options)
-		},
-	}
-	var last T
-	_, err := watchtools.UntilWithSync(ctx, source, example, nil, func(event watch.Event) (bool, error) {
-		if event.Type == watch.Deleted {
-			return false, nil
-		}
-		last = event.Object.(T)
-		return holds(last), nil
-	})
-	require.NoErrorf(b, err, "%s %s: waited for %s; last seen: %+v", b.namespace, name, what, any(last))
-	return last
-}
-
 // ended waits until the request has a terminal phase.
 func (b *bundle) ended(name string) *kubedb.SinglestoreOpsRequest {
 	b.Helper()
-	return eventually(b, b.client.SinglestoreOpsRequests(b.namespace), name, "a terminal phase", &kubedb.SinglestoreOpsRequest{},
+	return fixture.Eventually(b.ctx, b, b.client.SinglestoreOpsRequests(b.namespace), name, "a terminal phase", &kubedb.SinglestoreOpsRequest{},
 		func(request *kubedb.SinglestoreOpsRequest) bool { return request.Status.Phase.Terminal() })
 }
 
 // condition waits until the request has a True condition of the type.
 func (b *bundle) condition(name, conditionType string) *kubedb.SinglestoreOpsRequest {
 	b.Helper()
-	return eventually(b, b.client.SinglestoreOpsRequests(b.namespace), name, "condition "+conditionType, &kubedb.SinglestoreOpsRequest{},
+	return fixture.Eventually(b.ctx, b, b.client.SinglestoreOpsRequests(b.namespace), name, "condition "+conditionType, &kubedb.SinglestoreOpsRequest{},
 		func(request *kubedb.SinglestoreOpsRequest) bool {
 			return kubedb.IsConditionTrue(request.Status.Conditions, conditionType)
 		})
@@ -175,14 +120,14 @@ func (b *bundle) condition(name, conditionType string) *kubedb.SinglestoreOpsReq
 // ready waits until the database is Ready.
 func (b *bundle) ready(name string) *kubedb.Singlestore {
 	b.Helper()
-	return eventually(b, b.client.Singlestores(b.namespace), name, "phase Ready", &kubedb.Singlestore{},
+	return fixture.Eventually(b.ctx, b, b.client.Singlestores(b.namespace), name, "phase Ready", &kubedb.Singlestore{},
 		func(db *kubedb.Singlestore) bool { return db.Status.Phase == kubedb.DatabaseReady })
 }
 
 // resumed waits until nobody holds the database paused.
 func (b *bundle) resumed(name string) *kubedb.Singlestore {
 	b.Helper()
-	return eventually(b, b.client.Singlestores(b.namespace), name, "resumed", &kubedb.Singlestore{},
+	return fixture.Eventually(b.ctx, b, b.client.Singlestores(b.namespace), name, "resumed", &kubedb.Singlestore{},
 		func(db *kubedb.Singlestore) bool { return !kubedb.IsPaused(db) })
 }
 
@@ -219,7 +164,7 @@ func (b *bundle) createDatabase(db *kubedb.Singlestore) *kubedb.Singlestore {
 // letGo waits until the request has no finalizer any more.
 func (b *bundle) letGo(name string) {
 	b.Helper()
-	eventually(b, b.client.SinglestoreOpsRequests(b.namespace), name, "no finalizer", &kubedb.SinglestoreOpsRequest{},
+	fixture.Eventually(b.ctx, b, b.client.SinglestoreOpsRequests(b.namespace), name, "no finalizer", &kubedb.SinglestoreOpsRequest{},
 		func(request *kubedb.SinglestoreOpsRequest) bool { return len(request.Finalizers) == 0 })
 }
 
@@ -228,42 +173,9 @@ func (b *bundle) gone(name string) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	informer := b.client.SinglestoreOpsRequestInformer(b.namespace)
-	changed := make(chan struct{}, 1)
-	notify := func(any) {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: notify, DeleteFunc: notify})
-	require.NoError(b, err)
-	watching, stop := context.WithCancel(ctx)
-	stopped := make(chan struct{})
-	go func() { defer close(stopped); informer.RunWithContext(watching) }()
-	defer func() { stop(); <-stopped }()
-	require.True(b, cache.WaitForCacheSync(ctx.Done(), informer.HasSynced))
-	for {
-		_, exists, err := informer.GetStore().GetByKey(b.namespace + "/" + name)
-		require.NoError(b, err)
-		if !exists {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			require.Fail(b, "the request is not gone", name)
-		}
-	}
-}
-
-// failureOf is the message that says why a request failed.
-func failureOf(request *kubedb.SinglestoreOpsRequest) string {
-	condition := kubedb.FindCondition(request.Status.Conditions, kubedb.ConditionVolumeExpansion)
-	if condition == nil {
-		return fmt.Sprintf("no condition %s", kubedb.ConditionVolumeExpansion)
-	}
-	return condition.Message
+	require.NoError(b, b.client.WaitSinglestoreOpsRequest(ctx, b.namespace, name, func(request *kubedb.SinglestoreOpsRequest) bool {
+		return request == nil
+	}), "request %s is not gone", name)
 }
 
 // isRefused reports whether the API server itself refused an object.

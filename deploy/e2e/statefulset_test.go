@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/updater"
@@ -44,7 +45,7 @@ func (b *bundle) createOnStatefulSets(db *kubedb.Singlestore, changes ...func(*a
 // statefulSet waits until it holds of the StatefulSet.
 func (b *bundle) statefulSet(name, what string, holds func(*appsv1.StatefulSet) bool) *appsv1.StatefulSet {
 	b.Helper()
-	return eventually(b, b.core.AppsV1().StatefulSets(b.namespace), name, what, &appsv1.StatefulSet{}, holds)
+	return fixture.Eventually(b.ctx, b, b.core.AppsV1().StatefulSets(b.namespace), name, what, &appsv1.StatefulSet{}, holds)
 }
 
 // madeAnew waits until another StatefulSet has taken the place of the given one,
@@ -76,7 +77,7 @@ func (b *bundle) madeAnew(before *appsv1.StatefulSet, size string) *appsv1.State
 // noIntent waits until the database has no intent.
 func (b *bundle) noIntent(name string) *kubedb.Singlestore {
 	b.Helper()
-	return eventually(b, b.client.Singlestores(b.namespace), name, "no intent", &kubedb.Singlestore{},
+	return fixture.Eventually(b.ctx, b, b.client.Singlestores(b.namespace), name, "no intent", &kubedb.Singlestore{},
 		func(db *kubedb.Singlestore) bool {
 			return db.Annotations[updater.Intent] == "" && db.Labels[updater.Intent] == ""
 		})
@@ -86,7 +87,7 @@ func (b *bundle) noIntent(name string) *kubedb.Singlestore {
 // the same, with their revision. F38: twice, one right after the other.
 func TestF38_F40_StatefulSetIsMadeAnew(t *testing.T) {
 	b := setup(t)
-	b.createOnStatefulSets(topology("sdb", classOnline), func(set *appsv1.StatefulSet) {
+	b.createOnStatefulSets(fixture.Topology("sdb", fixture.ClassOnline), func(set *appsv1.StatefulSet) {
 		set.Annotations = map[string]string{"example.com/kept": "yes"}
 		set.Spec.Template.Annotations = map[string]string{"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}
 	})
@@ -95,9 +96,9 @@ func TestF38_F40_StatefulSetIsMadeAnew(t *testing.T) {
 	aggregator, leaf := b.statefulSet("sdb-aggregator", "there", all), b.statefulSet("sdb-leaf", "there", all)
 	for i := range 2 {
 		name := fmt.Sprintf("grow-%d", i)
-		b.create(expansion(name, "sdb", sizes{aggregator: fmt.Sprintf("%dGi", 2+i), leaf: fmt.Sprintf("%dGi", 11+i)}, always))
+		b.create(fixture.Expansion(name, "sdb", fixture.Sizes{Aggregator: fmt.Sprintf("%dGi", 2+i), Leaf: fmt.Sprintf("%dGi", 11+i)}, always))
 		request := b.ended(name)
-		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 		aggregator = b.madeAnew(aggregator, fmt.Sprintf("%dGi", 2+i))
 		leaf = b.madeAnew(leaf, fmt.Sprintf("%dGi", 11+i))
 		b.restarted(pods)
@@ -115,18 +116,18 @@ func TestF39_ClaimsOutliveTheStatefulSet(t *testing.T) {
 	policy := &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
 		WhenDeleted: appsv1.DeletePersistentVolumeClaimRetentionPolicyType, WhenScaled: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
 	}
-	b.createOnStatefulSets(standalone("one", classOnline), func(set *appsv1.StatefulSet) { set.Spec.PersistentVolumeClaimRetentionPolicy = policy })
+	b.createOnStatefulSets(fixture.Standalone("one", fixture.ClassOnline), func(set *appsv1.StatefulSet) { set.Spec.PersistentVolumeClaimRetentionPolicy = policy })
 	claims := b.core.CoreV1().PersistentVolumeClaims(b.namespace)
 	owned := func(claim *corev1.PersistentVolumeClaim) bool { return len(claim.OwnerReferences) == 1 }
-	claim := eventually(b, claims, "data-one-0", "owned", &corev1.PersistentVolumeClaim{}, owned)
+	claim := fixture.Eventually(b.ctx, b, claims, "data-one-0", "owned", &corev1.PersistentVolumeClaim{}, owned)
 	before := b.statefulSet("one", "there", func(*appsv1.StatefulSet) bool { return true })
-	b.create(expansion("grow", "one", sizes{node: "2Gi"}, always))
+	b.create(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}, always))
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	after := b.madeAnew(before, "2Gi")
 	require.Equal(t, policy, after.Spec.PersistentVolumeClaimRetentionPolicy)
-	is := eventually(b, claims, "data-one-0", "owned by the successor", &corev1.PersistentVolumeClaim{}, func(claim *corev1.PersistentVolumeClaim) bool {
+	is := fixture.Eventually(b.ctx, b, claims, "data-one-0", "owned by the successor", &corev1.PersistentVolumeClaim{}, func(claim *corev1.PersistentVolumeClaim) bool {
 		return owned(claim) && claim.OwnerReferences[0].UID == after.UID
 	})
 	require.Equal(t, claim.UID, is.UID)
@@ -136,10 +137,10 @@ func TestF39_ClaimsOutliveTheStatefulSet(t *testing.T) {
 // request says so.
 func TestF35_StatefulSetDeletedByAUser(t *testing.T) {
 	b := setup(t)
-	b.createOnStatefulSets(standalone("one", classOnline))
+	b.createOnStatefulSets(fixture.Standalone("one", fixture.ClassOnline))
 	b.fault("data-one-0", cluster.Fault{Never: true})
-	b.create(expansion("grow", "one", sizes{node: "2Gi"}, always))
-	eventually(b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-one-0", "its growth to begin", &corev1.PersistentVolumeClaim{},
+	b.create(fixture.Expansion("grow", "one", fixture.Sizes{Node: "2Gi"}, always))
+	fixture.Eventually(b.ctx, b, b.core.CoreV1().PersistentVolumeClaims(b.namespace), "data-one-0", "its growth to begin", &corev1.PersistentVolumeClaim{},
 		func(claim *corev1.PersistentVolumeClaim) bool {
 			return claim.Spec.Resources.Requests.Storage().String() == "2Gi"
 		})
@@ -149,7 +150,7 @@ func TestF35_StatefulSetDeletedByAUser(t *testing.T) {
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
-	require.Contains(t, failureOf(request), "expand Workload "+b.namespace+"/one: WorkloadGone: ")
+	require.Contains(t, fixture.FailureOf(request), "expand Workload "+b.namespace+"/one: WorkloadGone: ")
 	b.noIntent("one")
 	b.resumed("one")
 	sets, err := b.core.AppsV1().StatefulSets(b.namespace).List(b.ctx, metav1.ListOptions{})
@@ -161,9 +162,9 @@ func TestF35_StatefulSetDeletedByAUser(t *testing.T) {
 // the successor has as many pods.
 func TestF33_StatefulSetIsScaledOut(t *testing.T) {
 	b := setup(t)
-	b.createOnStatefulSets(topology("sdb", classOnline))
+	b.createOnStatefulSets(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}, always))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}, always))
 	b.capacityBecomes("data-sdb-leaf-0", "11Gi")
 	_, err := b.core.AppsV1().StatefulSets(b.namespace).Patch(b.ctx, "sdb-leaf", types.MergePatchType, []byte(`{"spec":{"replicas":3}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
@@ -171,7 +172,7 @@ func TestF33_StatefulSetIsScaledOut(t *testing.T) {
 	b.mend("data-sdb-leaf-1")
 
 	request := b.ended("grow")
-	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 	require.EqualValues(t, 3, *b.statefulSet("sdb-leaf", "there", func(*appsv1.StatefulSet) bool { return true }).Spec.Replicas)
 }
 
@@ -182,16 +183,16 @@ func TestOfflineOnStatefulSets(t *testing.T) {
 		for _, management := range []appsv1.PodManagementPolicyType{appsv1.OrderedReadyPodManagement, appsv1.ParallelPodManagement} {
 			t.Run(fmt.Sprintf("%s %s", strategy, management), func(t *testing.T) {
 				b := setup(t)
-				b.createOnStatefulSets(topology("sdb", classOnline), func(set *appsv1.StatefulSet) {
+				b.createOnStatefulSets(fixture.Topology("sdb", fixture.ClassOnline), func(set *appsv1.StatefulSet) {
 					set.Spec.UpdateStrategy.Type, set.Spec.PodManagementPolicy = strategy, management
 				})
 				b.offlineOnly()
 				pods := b.pods()
 				leaf := b.statefulSet("sdb-leaf", "there", func(*appsv1.StatefulSet) bool { return true })
-				b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}, offline, always))
+				b.create(fixture.Expansion("grow", "sdb", fixture.Guide, offline, always))
 
 				request := b.ended("grow")
-				require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+				require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 				require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
 				require.Equal(t, guide, b.evictions())
 				b.restarted(pods, guide...)

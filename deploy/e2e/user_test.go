@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/opsrelay/cli"
 	"github.com/opsrelay/opsrelay/services/opsrelay/user"
@@ -46,11 +47,11 @@ func (b *bundle) run(ctx context.Context, args ...string) (string, error) {
 // long gone.
 func TestCommandsOfOneRequest(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(expansion("grow", "sdb", sizes{aggregator: "2Gi", leaf: "11Gi"}))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
-	b.create(expansion("later", "sdb", sizes{aggregator: "3Gi"}))
+	b.create(fixture.Expansion("later", "sdb", fixture.Sizes{Aggregator: "3Gi"}))
 	b.condition("later", kubedb.ConditionWaiting)
 
 	text, err := b.opsrelay("get", "-n", b.namespace)
@@ -109,14 +110,14 @@ func TestCommandsOfOneRequest(t *testing.T) {
 // ended. A failed request can be asked for again.
 func TestCommandsWatchAndRetry(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
-	b.create(expansion("grow", "sdb", sizes{leaf: "11Gi"}))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
+	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	require.Equal(t, kubedb.OpsSuccessful, b.ended("grow").Status.Phase)
 	text, err := b.withNATS("watch", "-n", b.namespace, "--until-done")
 	require.NoError(t, err, text)
 	b.prints("watch", text)
 
-	b.create(expansion("shrink", "sdb", sizes{leaf: "1Gi"}))
+	b.create(fixture.Expansion("shrink", "sdb", fixture.Sizes{Leaf: "1Gi"}))
 	require.Equal(t, kubedb.OpsFailed, b.ended("shrink").Status.Phase)
 	_, err = b.withNATS("watch", "-n", b.namespace, "--until-done")
 	var exit *user.ExitError
@@ -141,7 +142,7 @@ func TestCommandsWatchAndRetry(t *testing.T) {
 // One command shows the plan, asks for the expansion and waits for its end.
 func TestCommandExpand(t *testing.T) {
 	b := setup(t)
-	b.createDatabase(topology("sdb", classOnline))
+	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	text, err := b.opsrelay("expand", b.namespace+"/sdb", "--leaf", "11Gi", "--dry-run")
 	require.NoError(t, err)
 	b.prints("expand-dry-run", text)

@@ -8,20 +8,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/invariant"
 	"github.com/opsrelay/opsrelay/deploy/stack"
-	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
-// patience is how long a test waits for what takes seconds on an idle machine.
-// A service that was cut off takes up to a minute to see it.
-const patience = 3 * time.Minute
+const patience = fixture.Patience
 
 // bundle is what a test works with.
 type bundle struct {
@@ -68,13 +65,7 @@ func (b *bundle) finish() {
 	if err := copyFile(ctx, b.api, "/data/audit.log", b.auditLog); err != nil {
 		b.Errorf("read the audit log: %v", err)
 	}
-	broken, err := b.checker.Check(ctx)
-	if err != nil {
-		b.Errorf("check the invariants: %v", err)
-	}
-	for _, line := range broken {
-		b.Errorf("invariant broken: %s", line)
-	}
+	fixture.CheckInvariants(ctx, b, b.checker)
 	if b.Failed() {
 		b.explain(ctx)
 	}
@@ -82,17 +73,7 @@ func (b *bundle) finish() {
 
 // explain prints the requests' states and what the services logged about them.
 func (b *bundle) explain(ctx context.Context) {
-	requests, err := b.clients.KubeDB.SinglestoreOpsRequests(b.namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		b.Logf("list requests: %v", err)
-		return
-	}
-	for _, request := range requests.Items {
-		b.Logf("request %s: %s", request.Name, request.Status.Phase)
-		for _, condition := range request.Status.Conditions {
-			b.Logf("  %s=%s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message)
-		}
-	}
+	fixture.ExplainRequests(ctx, b, b.clients.KubeDB, b.namespace)
 	for _, service := range allServices() {
 		for n, replica := range b.services[service] {
 			for line := range strings.SplitSeq(b.logOf(ctx, replica), "\n") {
@@ -103,13 +84,4 @@ func (b *bundle) explain(ctx context.Context) {
 		}
 	}
 	b.broker.explain(ctx, b.T)
-}
-
-// failureOf is the message that says why a request failed.
-func failureOf(request *kubedb.SinglestoreOpsRequest) string {
-	condition := kubedb.FindCondition(request.Status.Conditions, kubedb.ConditionVolumeExpansion)
-	if condition == nil {
-		return "no condition " + kubedb.ConditionVolumeExpansion
-	}
-	return condition.Message
 }

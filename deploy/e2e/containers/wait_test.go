@@ -4,59 +4,22 @@
 package containers
 
 import (
-	"context"
-
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/cache"
-	watchtools "k8s.io/client-go/tools/watch"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
-
-// eventually waits until the condition holds of an object. what is told when
-// time is up.
-func eventually[T, L runtime.Object](b *bundle, client kubedb.ListWatcher[L], name, what string, example T, holds func(object T) bool) T {
-	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	byName := func(options *metav1.ListOptions) {
-		options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
-	}
-	source := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			byName(&options)
-			return client.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			byName(&options)
-			return client.Watch(ctx, options)
-		},
-	}
-	var last T
-	_, err := watchtools.UntilWithSync(ctx, source, example, nil, func(event watch.Event) (bool, error) {
-		if event.Type == watch.Deleted {
-			return false, nil
-		}
-		last = event.Object.(T)
-		return holds(last), nil
-	})
-	require.NoErrorf(b, err, "%s %s: waited for %s; last seen: %+v", b.namespace, name, what, any(last))
-	return last
-}
 
 // succeeded waits until the requests have ended, and requires that each is
 // Successful and that its database is not paused.
 func (b *bundle) succeeded(names ...string) {
 	b.Helper()
 	for _, name := range names {
-		request := eventually(b, b.clients.KubeDB.SinglestoreOpsRequests(b.namespace), name, "a terminal phase", &kubedb.SinglestoreOpsRequest{},
+		request := fixture.Eventually(b.ctx, b, b.clients.KubeDB.SinglestoreOpsRequests(b.namespace), name, "a terminal phase", &kubedb.SinglestoreOpsRequest{},
 			func(request *kubedb.SinglestoreOpsRequest) bool { return request.Status.Phase.Terminal() })
-		require.Equal(b, kubedb.OpsSuccessful, request.Status.Phase, failureOf(request))
+		require.Equal(b, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
 		db, err := b.clients.KubeDB.Singlestores(b.namespace).Get(b.ctx, request.Spec.DatabaseRef.Name, metav1.GetOptions{})
 		require.NoError(b, err)
 		require.False(b, kubedb.IsPaused(db), "request %s is %s, but its database is paused", name, request.Status.Phase)
@@ -66,7 +29,7 @@ func (b *bundle) succeeded(names ...string) {
 // asked waits until the claim's request has the size: somebody works on it.
 func (b *bundle) asked(claim, size string) {
 	b.Helper()
-	eventually(b, b.clients.Core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "a request of "+size, &corev1.PersistentVolumeClaim{},
+	fixture.Eventually(b.ctx, b, b.clients.Core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "a request of "+size, &corev1.PersistentVolumeClaim{},
 		func(claim *corev1.PersistentVolumeClaim) bool {
 			return claim.Spec.Resources.Requests.Storage().String() == size
 		})
@@ -75,7 +38,7 @@ func (b *bundle) asked(claim, size string) {
 // grown waits until the claim has the capacity.
 func (b *bundle) grown(claim, size string) {
 	b.Helper()
-	eventually(b, b.clients.Core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "a capacity of "+size, &corev1.PersistentVolumeClaim{},
+	fixture.Eventually(b.ctx, b, b.clients.Core.CoreV1().PersistentVolumeClaims(b.namespace), claim, "a capacity of "+size, &corev1.PersistentVolumeClaim{},
 		func(claim *corev1.PersistentVolumeClaim) bool {
 			return claim.Status.Capacity.Storage().String() == size
 		})
@@ -96,7 +59,7 @@ func (b *bundle) createDatabases(names ...string) {
 		require.NoError(b, err)
 	}
 	for _, name := range names {
-		eventually(b, b.clients.KubeDB.Singlestores(b.namespace), name, "phase Ready", &kubedb.Singlestore{},
+		fixture.Eventually(b.ctx, b, b.clients.KubeDB.Singlestores(b.namespace), name, "phase Ready", &kubedb.Singlestore{},
 			func(db *kubedb.Singlestore) bool { return db.Status.Phase == kubedb.DatabaseReady })
 	}
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/invariant"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/events"
@@ -265,57 +265,22 @@ func (l *lane) arm(service, fault string) {
 	require.NoError(l.t, os.Rename(file+".new", file))
 }
 
-// storage is a claim of the size and class.
-func storage(class, size string) *corev1.PersistentVolumeClaimSpec {
-	return &corev1.PersistentVolumeClaimSpec{
-		StorageClassName: &class,
-		AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-		Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(size)}},
-	}
-}
-
-// topology is the database of KubeDB's guide: an aggregator of 1Gi, two leaves
-// of 10Gi. Its volumes need their node to grow.
-func topology(name string) *kubedb.Singlestore {
-	one, two := int32(1), int32(2)
-	db := standalone(name)
-	db.Spec.Storage = nil
-	db.Spec.Topology = &kubedb.Topology{
-		Aggregator: &kubedb.Node{Replicas: &one, Storage: storage("node-expansion", "1Gi")},
-		Leaf:       &kubedb.Node{Replicas: &two, Storage: storage("node-expansion", "10Gi")},
-	}
-	return db
-}
+// topology is the database of KubeDB's guide. Its volumes need their node to grow.
+func topology(name string) *kubedb.Singlestore { return fixture.Topology(name, fixture.ClassNode) }
 
 // standalone is a database of one node of 1Gi.
 func standalone(name string) *kubedb.Singlestore {
-	return &kubedb.Singlestore{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: kubedb.SinglestoreSpec{
-			Version: "8.7.10", StorageType: kubedb.StorageDurable, Storage: storage("online", "1Gi"),
-			LicenseSecret: &kubedb.SecretReference{Kind: "Secret", Name: "license"},
-		},
-	}
+	return fixture.Standalone(name, fixture.ClassOnline)
 }
 
 // expansion is an Online request for the database. Sizes are in Gi; 0 leaves one
 // out.
 func expansion(name, database string, node, aggregator, leaf int) *kubedb.SinglestoreOpsRequest {
-	size := func(gi int) *resource.Quantity {
+	size := func(gi int) string {
 		if gi == 0 {
-			return nil
+			return ""
 		}
-		q := resource.MustParse(fmt.Sprintf("%dGi", gi))
-		return &q
+		return fmt.Sprintf("%dGi", gi)
 	}
-	return &kubedb.SinglestoreOpsRequest{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: kubedb.SinglestoreOpsRequestSpec{
-			DatabaseRef: corev1.LocalObjectReference{Name: database},
-			Type:        kubedb.TypeVolumeExpansion,
-			VolumeExpansion: &kubedb.VolumeExpansion{
-				Mode: kubedb.ModeOnline, Node: size(node), Aggregator: size(aggregator), Leaf: size(leaf),
-			},
-		},
-	}
+	return fixture.Expansion(name, database, fixture.Sizes{Node: size(node), Aggregator: size(aggregator), Leaf: size(leaf)})
 }

@@ -1,0 +1,68 @@
+// Copyright 2026 The Opsrelay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/kubedb"
+)
+
+// redrive compares a request that has been under way without news for a while
+// with its chain, which may have been lost with the broker's data, and drives it
+// anew: idempotent steps run through what is true already.
+func (w *Watcher) redrive(ctx context.Context, request *kubedb.SinglestoreOpsRequest) error {
+	key := types.NamespacedName{Namespace: request.Namespace, Name: request.Name}
+	if quiet := w.Chain.Now().Sub(lastNews(request)); quiet < w.RedriveAfter {
+		w.loop.AddAfter(key, min(w.RedriveAfter-quiet, w.RedriveAfter))
+		return nil
+	}
+	w.loop.AddAfter(key, w.RedriveAfter)
+	last, err := w.Chain.Last(ctx, chainKey(request))
+	if err == nil {
+		if last.Fact.Ends() { // the write of the status was lost
+			_, err = w.Handle(ctx, last)
+		}
+		return err
+	}
+	if !errors.Is(err, bus.ErrNoChain) {
+		return err
+	}
+	p, err := w.planner.Make(ctx, request)
+	if err != nil {
+		return err
+	}
+	if refusal := p.Refusal(); refusal != nil {
+		// It cannot go on. Nobody else may know that it holds its database.
+		first := events.First(events.Requested, kind, events.Operation{Request: reference(request), Database: databaseReference(request)})
+		if first, err = w.Chain.Begin(ctx, first); err != nil {
+			return err
+		}
+		_, err = w.Chain.Follow(ctx, first, first.Failed(*refused(request, refusal)))
+		return err
+	}
+	zerolog.Ctx(ctx).Warn().Stringer("request", key).Msg("the broker has lost the chain of a request under way, beginning it anew")
+	if err := w.hold(ctx, request); err != nil {
+		return err
+	}
+	return w.begin(ctx, events.First(events.Requested, kind, w.operation(request, p)))
+}
+
+// lastNews is when the status last changed, to the second.
+func lastNews(request *kubedb.SinglestoreOpsRequest) time.Time {
+	news := request.CreationTimestamp.Time
+	for _, condition := range request.Status.Conditions {
+		if condition.LastTransitionTime.After(news) {
+			news = condition.LastTransitionTime.Time
+		}
+	}
+	return news
+}

@@ -25,10 +25,10 @@ func Fold(status kubedb.OpsRequestStatus, e events.Event) kubedb.OpsRequestStatu
 	}
 	status.ObservedGeneration = e.Operation.Request.Generation
 	status.Phase = phase(e)
-	if e.Fact != events.Requested && e.Fact != events.Paused || !waitsForVolume(status.Conditions) {
+	if growthIsOver(e.Fact) || !waitsForVolume(status.Conditions) {
 		status.Conditions = kubedb.RemoveCondition(status.Conditions, conditionWaiting)
 	}
-	if e.Fact != events.Requested && e.Fact != events.Paused {
+	if growthIsOver(e.Fact) {
 		status.Conditions = kubedb.RemoveCondition(status.Conditions, conditionGrowing)
 	}
 	for _, passed := range e.Operation.History {
@@ -38,6 +38,9 @@ func Fold(status kubedb.OpsRequestStatus, e events.Event) kubedb.OpsRequestStatu
 	}
 	return status
 }
+
+// growthIsOver reports whether no volume grows any more after the fact.
+func growthIsOver(fact events.Fact) bool { return fact != events.Requested && fact != events.Paused }
 
 // fold puts one condition of the past into the list. What was said to be False
 // is a failure, which no earlier fact takes back.

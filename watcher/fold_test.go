@@ -226,6 +226,11 @@ func TestGrowingRests(t *testing.T) {
 	message, again = growing.take(key, "another of the name", begin.Add(2*time.Hour))
 	require.Empty(t, message)
 	require.Zero(t, again)
+	growing.end(events.Reference{Namespace: "demo", Name: "grow", UID: "another of the name"})
+	require.Len(t, growing.requests, 1)
+	growing.end(p.Request)
+	require.Empty(t, growing.requests)
+	require.True(t, growing.hear(p, begin, growingRest))
 	growing.forget(key)
 	require.Empty(t, growing.requests)
 }

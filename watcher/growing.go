@@ -77,7 +77,18 @@ func (g *growing) take(key types.NamespacedName, uid types.UID, now time.Time) (
 	return h.String(), 0
 }
 
-// forget drops what was heard of a request.
+// end drops what was heard of a very request: its volumes grow no longer, though
+// its status may not say so yet.
+func (g *growing) end(request events.Reference) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	key := types.NamespacedName{Namespace: request.Namespace, Name: request.Name}
+	if h := g.requests[key]; h != nil && h.uid == request.UID {
+		delete(g.requests, key)
+	}
+}
+
+// forget drops what was heard of the requests of a name.
 func (g *growing) forget(key types.NamespacedName) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

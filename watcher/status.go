@@ -24,6 +24,9 @@ func (w *Watcher) Handle(ctx context.Context, e events.Event) (events.Event, err
 	if request == nil || err != nil {
 		return events.Event{}, err
 	}
+	if growthIsOver(e.Fact) {
+		w.growing.end(e.Operation.Request)
+	}
 	// What ends a request is what people wait for: written first, then told.
 	if e.Fact.Ends() {
 		if err := w.write(ctx, e); err != nil {

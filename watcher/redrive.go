@@ -28,10 +28,7 @@ func (w *Watcher) redrive(ctx context.Context, request *kubedb.SinglestoreOpsReq
 	w.loop.AddAfter(key, w.RedriveAfter)
 	last, err := w.Chain.Last(ctx, chainKey(request))
 	if err == nil {
-		if last.Fact.Ends() { // the write of the status was lost
-			_, err = w.Handle(ctx, last)
-		}
-		return err
+		return w.makeUp(ctx, key, last)
 	}
 	if !errors.Is(err, bus.ErrNoChain) {
 		return err
@@ -54,6 +51,20 @@ func (w *Watcher) redrive(ctx context.Context, request *kubedb.SinglestoreOpsReq
 		return err
 	}
 	return w.begin(ctx, events.First(events.Requested, kind, w.operation(request, p)))
+}
+
+// makeUp writes the status for a chain that has ended, if nobody has for a while:
+// that write was lost.
+func (w *Watcher) makeUp(ctx context.Context, key types.NamespacedName, last events.Event) error {
+	if !last.Fact.Ends() {
+		return nil
+	}
+	if age := w.Chain.Now().Sub(last.Time); age < w.RedriveAfter {
+		w.loop.AddAfter(key, min(w.RedriveAfter-age, w.RedriveAfter))
+		return nil // it is being handled
+	}
+	_, err := w.Handle(ctx, last)
+	return err
 }
 
 // lastNews is when the status last changed, to the second.

@@ -39,9 +39,9 @@ test-devcluster: bin/devcluster
 
 # What is given is handed on: make bench N=1,10 PAIRS=5 SHAPE=two REPLICAS=2 NATS=r3
 .PHONY: bench
-bench: bin/opsrelay bin/devcluster ## Measure against the floor (N=1,10,100 PAIRS= SHAPE=one|two|node|offline REPLICAS=1 NATS=r1|r3|always|embedded)
+bench: bin/opsrelay bin/devcluster ## Measure against the floor (N=1,10,100 PAIRS= SHAPE=one|two|node|offline REPLICAS=1 NATS=r1|r3|always|embedded WAIT=30s)
 	@go run ./deploy/bench $(if $(N),-n $(N)) $(if $(PAIRS),-pairs $(PAIRS)) $(if $(SHAPE),-shape $(SHAPE)) \
-		$(if $(REPLICAS),-replicas $(REPLICAS)) $(if $(NATS),-nats $(NATS)) $(if $(ARGS),-args '$(ARGS)')
+		$(if $(REPLICAS),-replicas $(REPLICAS)) $(if $(NATS),-nats $(NATS)) $(if $(WAIT),-wait $(WAIT)) $(if $(ARGS),-args '$(ARGS)')
 
 .PHONY: bench-hop
 bench-hop: ## Measure a hop of the relay against the bare broker (HOPS=2000 NATS=r1|r3|always)

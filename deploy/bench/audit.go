@@ -117,3 +117,12 @@ func (r requests) of(wanted string, services []string) int {
 	}
 	return sum
 }
+
+// besidesWatches counts the requests of all services that are no watches.
+func (r requests) besidesWatches() int {
+	sum := 0
+	for _, class := range []string{classRead, classWrite, classEvent, classClaim} {
+		sum += r.of(class, services())
+	}
+	return sum
+}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,7 +31,7 @@ func TestWhatARequestCosts(t *testing.T) {
 	directory := t.TempDir()
 	root, err := cluster.Root()
 	require.NoError(t, err)
-	c := &config{pairs: 1, shape: shapes["one"], replicas: 1, nats: natsR1, binary: filepath.Join(directory, "opsrelay")}
+	c := &config{pairs: 1, shape: shapes["one"], replicas: 1, waitFor: time.Second, nats: natsR1, binary: filepath.Join(directory, "opsrelay")}
 	build := exec.Command("go", "build", "-o", c.binary, "./services/opsrelay")
 	build.Dir = root
 	out, err := build.CombinedOutput()
@@ -57,6 +58,8 @@ func TestWhatARequestCosts(t *testing.T) {
 	require.LessOrEqual(t, count("watcher", "patch singlestoreopsrequests/status"), 5)
 	require.LessOrEqual(t, count("watcher", "create events"), 6)
 	require.EqualValues(t, 5, r.Pairs[0].Opsrelay.Cost.Messages["OPSRELAY"], "one message a fact")
+
+	require.Zero(t, r.Waiting.Requests["expander"]["get persistentvolumeclaims"], "who waits asks nobody")
 
 	base := filepath.Join(directory, "result")
 	require.NoError(t, r.write(base))

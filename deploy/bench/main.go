@@ -37,6 +37,7 @@ type config struct {
 	binary   string
 	out      string
 	idleFor  time.Duration // how long a relay with nothing to do is looked at
+	waitFor  time.Duration // how long one whose volumes do not grow is; 0 for not at all
 	args     []string      // flags of every service of the relay
 }
 
@@ -54,6 +55,7 @@ func main() {
 	flag.StringVar(&mode, "nats", string(natsR1), "r1: one server; r3: a cluster of three; always: one that waits for the disk at each message; embedded: one in the bench's own process")
 	flag.StringVar(&c.binary, "opsrelay", "bin/opsrelay", "opsrelay binary")
 	flag.DurationVar(&c.idleFor, "idle", 5*time.Second, "how long a relay that has nothing to do is looked at")
+	flag.DurationVar(&c.waitFor, "wait", 0, "how long a relay is looked at whose requests all wait for their storage; 0 for not at all")
 	flag.StringVar(&c.out, "out", "artifacts/bench", "directory for results")
 	flag.StringVar(&args, "args", "", "flags that every service of the relay is started with besides")
 	flag.IntVar(&hop, "hop", 0, "measure this many hops of the relay against the bare broker, and nothing else")

@@ -104,7 +104,7 @@ func (b *bench) stop() error {
 func (b *bench) pairUp(ctx context.Context) (*result, error) {
 	r := &result{
 		Time: time.Now().UTC(), Machine: machine(), N: b.n, Shape: b.shape.name, Replicas: b.replicas, NATS: string(b.nats),
-		IdleSeconds: b.idleFor.Seconds(), VolumesPerDatabase: len(b.claims[b.names()[0]]),
+		IdleSeconds: b.idleFor.Seconds(), WaitingSeconds: b.waitFor.Seconds(), VolumesPerDatabase: len(b.claims[b.names()[0]]),
 	}
 	pairs, least := b.pairsFor(b.n), b.floor
 	if b.shape.offline() {
@@ -116,7 +116,7 @@ func (b *bench) pairUp(ctx context.Context) (*result, error) {
 			return nil, err
 		}
 		if i == 1 {
-			if r.Idle, err = b.idle(ctx); err != nil {
+			if err := b.rest(ctx, r); err != nil {
 				return nil, err
 			}
 		}
@@ -131,6 +131,17 @@ func (b *bench) pairUp(ctx context.Context) (*result, error) {
 	}
 	r.summarize()
 	return r, nil
+}
+
+// rest measures what the relay costs while it has nothing to do, and, where that is
+// asked for, while it can but wait.
+func (b *bench) rest(ctx context.Context, r *result) (err error) {
+	if r.Idle, err = b.idle(ctx); err != nil || b.waitFor == 0 {
+		return err
+	}
+	waiting, err := b.waiting(ctx)
+	r.Waiting = &waiting
+	return err
 }
 
 // round measures one turn, and what it cost everybody.
@@ -230,12 +241,17 @@ func (b *bench) idle(ctx context.Context) (cost, error) {
 	if err := b.view.quiet(ctx); err != nil {
 		return cost{}, err
 	}
+	return b.lookFor(ctx, b.idleFor)
+}
+
+// lookFor is what everything costs from now on for so long.
+func (b *bench) lookFor(ctx context.Context, span time.Duration) (cost, error) {
 	before, err := b.look(ctx, true)
 	if err != nil {
 		return cost{}, err
 	}
 	select {
-	case <-time.After(b.idleFor):
+	case <-time.After(span):
 	case <-ctx.Done():
 		return cost{}, context.Cause(ctx)
 	}

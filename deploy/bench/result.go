@@ -28,6 +28,8 @@ type result struct {
 	Pairs              []pair    `json:"pairs"`
 	Idle               cost      `json:"idle"`
 	IdleSeconds        float64   `json:"idleSeconds"`
+	Waiting            *cost     `json:"waiting,omitempty"` // nil if that was not asked for
+	WaitingSeconds     float64   `json:"waitingSeconds,omitempty"`
 	Ratio              ratios    `json:"ratio"`
 }
 
@@ -129,6 +131,7 @@ func (r *result) table() string {
 	r.tellStages(say)
 	r.tellRequests(say)
 	r.tellUsage(say)
+	r.tellWaiting(say)
 	_ = out.Flush() // as above
 	return text.String()
 }
@@ -200,7 +203,18 @@ func (r *result) tellUsage(say func(string, ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(r.Idle.Messages)) {
 		say("%s\t%.2f\t%d", name, r.median(func(p pair) float64 { return float64(p.Opsrelay.Cost.Messages[name]) })/float64(r.N), r.Idle.Messages[name])
 	}
-	say("\nIDLE, %.0f s: %d API requests besides watches, %d messages", r.IdleSeconds,
-		r.Idle.Requests.of(classRead, services())+r.Idle.Requests.of(classWrite, services())+r.Idle.Requests.of(classEvent, services())+r.Idle.Requests.of(classClaim, services()),
-		sum(r.Idle.Messages))
+	say("\nIDLE, %.0f s: %d API requests besides watches, %d messages", r.IdleSeconds, r.Idle.Requests.besidesWatches(), sum(r.Idle.Messages))
+}
+
+// tellWaiting tells what it costs to wait.
+func (r *result) tellWaiting(say func(string, ...any)) {
+	if r.Waiting == nil {
+		return
+	}
+	say("\nWAITING FOR %d VOLUMES\tCPU\tRSS\tOF IT ITS OWN", r.N*r.VolumesPerDatabase)
+	for _, name := range slices.Sorted(maps.Keys(r.Waiting.Usage)) {
+		u := r.Waiting.Usage[name]
+		say("%s\t%.1f %%\t%.0f MiB\t%.0f MiB", name, 100*u.CPU/r.WaitingSeconds, u.RSS, u.Own)
+	}
+	say("\nWAITING, %.0f s: %d API requests besides watches, %d messages", r.WaitingSeconds, r.Waiting.Requests.besidesWatches(), sum(r.Waiting.Messages))
 }

@@ -13,11 +13,12 @@ import (
 
 // How long a status may stay behind its chain: the first fact and the last are
 // written at once, what lies between within a second, or later the more requests
-// are under way, so that there are about twenty such writes a second at most.
+// are under way, so that there are about twenty such writes a second with up to 600
+// requests, and none is later than half a minute.
 const (
 	minRest    = time.Second
 	restPerOne = 50 * time.Millisecond
-	maxRest    = 10 * time.Second
+	maxRest    = 30 * time.Second
 )
 
 // rest is how long a status may stay behind its chain now.

@@ -5,8 +5,10 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,10 +36,10 @@ func (w *Watcher) Handle(ctx context.Context, e events.Event) (events.Event, err
 		}
 		return events.Event{}, w.tell(ctx, request, e)
 	}
-	if err := w.tell(ctx, request, e); err != nil {
-		return events.Event{}, err
-	}
-	return events.Event{}, w.write(ctx, e)
+	telling, ctx := errgroup.WithContext(ctx)
+	telling.Go(func() error { return w.tell(ctx, request, e) })
+	err = w.write(ctx, e)
+	return events.Event{}, errors.Join(telling.Wait(), err)
 }
 
 // write folds the fact into the status when it is time to, unless a newer one

@@ -78,19 +78,33 @@ func (c *Chain) Follow(ctx context.Context, previous, next events.Event) (events
 
 // Last returns the last event of a chain, or [ErrNoChain].
 func (c *Chain) Last(ctx context.Context, key events.ChainKey) (events.Event, error) {
+	newest, err := c.newest(ctx, key)
+	if err != nil {
+		return events.Event{}, err
+	}
+	return eventOf(newest)
+}
+
+// newest reads the last message of a chain, or returns [ErrNoChain].
+func (c *Chain) newest(ctx context.Context, key events.ChainKey) (stored, error) {
 	message, err := c.bus.lastMessage(ctx, events.Stream, key.Filter())
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return events.Event{}, fmt.Errorf("chain %s: %w", key, ErrNoChain)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return stored{}, fmt.Errorf("chain %s: %w", key, ErrNoChain)
+	case err != nil:
+		return stored{}, fmt.Errorf("last event of chain %s: %w", key, err)
+	default:
+		return message, nil
 	}
+}
+
+func eventOf(message stored) (events.Event, error) {
+	e, err := events.Decode(message.Subject, message.Header, message.Data)
 	if err != nil {
-		return events.Event{}, fmt.Errorf("last event of chain %s: %w", key, err)
+		return events.Event{}, fmt.Errorf("message %d: %w", message.Sequence, err)
 	}
-	last, err := events.Decode(message.Subject, message.Header, message.Data)
-	if err != nil {
-		return events.Event{}, fmt.Errorf("last event of chain %s, message %d: %w", key, message.Sequence, err)
-	}
-	last.Sequence = message.Sequence
-	return last, nil
+	e.Sequence = message.Sequence
+	return e, nil
 }
 
 // lagPatience is how long the answer of a stream's leader is doubted that knows
@@ -103,15 +117,24 @@ const lagPatience = 2 * time.Second
 // for again. What it does not know after all that patience is gone with the
 // stream's data, and its answer comes back as it is.
 func (c *Chain) lastSince(ctx context.Context, key events.ChainKey, sequence uint64, patience time.Duration) (events.Event, error) {
+	newest, err := c.newestSince(ctx, key, sequence, patience)
+	if err != nil {
+		return events.Event{}, err
+	}
+	return eventOf(newest)
+}
+
+// newestSince is lastSince before the event is read: mostly its sequence is enough.
+func (c *Chain) newestSince(ctx context.Context, key events.ChainKey, sequence uint64, patience time.Duration) (stored, error) {
 	began := time.Now()
 	for attempt := 1; ; attempt++ {
-		last, err := c.Last(ctx, key)
-		behind := err == nil && last.Sequence < sequence || sequence > 0 && errors.Is(err, ErrNoChain)
+		newest, err := c.newest(ctx, key)
+		behind := err == nil && newest.Sequence < sequence || sequence > 0 && errors.Is(err, ErrNoChain)
 		if !behind || time.Since(began) >= patience {
-			return last, err
+			return newest, err
 		}
 		if err := pause(ctx, time.Duration(attempt)*5*time.Millisecond); err != nil {
-			return events.Event{}, err
+			return stored{}, err
 		}
 	}
 }

@@ -37,6 +37,9 @@ type job struct {
 	flight *flight
 	event  events.Event
 	step   Step
+	// next is the step's answer, or empty. It is kept here and not handed from one
+	// function to the next: an event is large, and thousands of stacks may wait.
+	next events.Event
 	// alive ends at shutdown only, ctx when the chain ended elsewhere as well.
 	alive, ctx context.Context
 	// attempts counts the calls of the step that failed, failures those of them
@@ -52,9 +55,9 @@ type job struct {
 // run calls the step until there is something to publish, or nothing to do.
 func (j *job) run() outcome {
 	for {
-		next, err := j.try()
+		err := j.try()
 		if err == nil {
-			return j.conclude(next, outcomePublished)
+			return j.conclude(j.next, outcomePublished)
 		}
 		var lost *LostRace
 		var permanent *events.Failure
@@ -86,26 +89,29 @@ func (j *job) run() outcome {
 // likely its chain has gone on, which is a [LostRace]. One that comes for the first
 // time is not, for the step confirms it before it writes, and what is published
 // expects the chain's end.
-func (j *job) try() (events.Event, error) {
+func (j *job) try() error {
 	if j.begun() > 1 {
 		if err := j.confirm(j.ctx); err != nil {
-			return events.Event{}, err
+			return err
 		}
 	}
 	if j.overdue() {
-		return events.Event{}, errOverdue
+		return errOverdue
 	}
 	ctx, cancel := j.limit()
 	defer cancel()
-	ctx = context.WithValue(ctx, confirmKey{}, j.confirm)
-	next, err := j.call(ctx)
-	if err != nil || next.Fact == "" {
-		return events.Event{}, err
+	if err := j.call(context.WithValue(ctx, confirmKey{}, j.confirm)); err != nil {
+		return err
 	}
-	if !j.event.Fact.Precedes(next.Fact) || next.ChainKey() != j.event.ChainKey() {
-		return events.Event{}, fmt.Errorf("%w: it answers %s with %s, which must not follow it", errDefect, j.event.ID(), next.ID())
+	return j.check()
+}
+
+// check refuses an answer that must not follow the event.
+func (j *job) check() error {
+	if j.next.Fact == "" || j.event.Fact.Precedes(j.next.Fact) && j.next.ChainKey() == j.event.ChainKey() {
+		return nil
 	}
-	return next, nil
+	return fmt.Errorf("%w: it answers %s with %s, which must not follow it", errDefect, j.event.ID(), j.next.ID())
 }
 
 // confirm returns a [LostRace] if the event is not the last of its chain.
@@ -113,14 +119,26 @@ func (j *job) confirm(ctx context.Context) error {
 	if j.runner.cfg.Observer {
 		return nil
 	}
-	last, err := j.runner.chain.lastSince(ctx, j.event.ChainKey(), j.event.Sequence, lagPatience)
-	if err != nil && !errors.Is(err, ErrNoChain) {
+	newest, err := j.runner.chain.newestSince(ctx, j.event.ChainKey(), j.event.Sequence, lagPatience)
+	switch {
+	case errors.Is(err, ErrNoChain):
+		return &LostRace{}
+	case err != nil:
+		return err
+	case newest.Sequence == j.event.Sequence:
+		return nil
+	default:
+		return lostTo(newest)
+	}
+}
+
+// lostTo is the race that was lost to a message.
+func lostTo(newest stored) error {
+	last, err := eventOf(newest)
+	if err != nil {
 		return err
 	}
-	if last.Sequence != j.event.Sequence {
-		return &LostRace{Last: last}
-	}
-	return nil
+	return &LostRace{Last: last}
 }
 
 // begun is how often the step was begun until now: the attempts of this delivery,
@@ -179,11 +197,12 @@ func (j *job) exhaustion() events.Failure {
 }
 
 // call runs the step; a panic is an error like any other.
-func (j *job) call(ctx context.Context) (next events.Event, err error) {
+func (j *job) call(ctx context.Context) (err error) {
 	defer j.recover(&err)
 	log := zerolog.Ctx(ctx).With().Int("attempt", j.attempts+1).Logger()
 	faultpoint.At("before handle", string(j.event.Fact))
-	return j.step.Handle(log.WithContext(ctx), j.event)
+	j.next, err = j.step.Handle(log.WithContext(ctx), j.event)
+	return err
 }
 
 func (j *job) recover(err *error) {

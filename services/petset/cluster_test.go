@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/opsrelay/opsrelay/deploy/cluster/clustertest"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
@@ -48,20 +49,20 @@ func newSet(replicas int32) *kubedb.PetSet {
 
 func (b *bundle) create(t *testing.T, set *kubedb.PetSet) *kubedb.PetSet {
 	t.Helper()
-	created, err := b.client.PetSets(b.namespace).Create(t.Context(), set, metav1.CreateOptions{})
+	created, err := b.KubeDB.PetSets(b.Namespace).Create(t.Context(), set, metav1.CreateOptions{})
 	require.NoError(t, err)
 	return created
 }
 
 func (b *bundle) patch(t *testing.T, patch string) {
 	t.Helper()
-	_, err := b.client.PetSets(b.namespace).Patch(t.Context(), "db", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	_, err := b.KubeDB.PetSets(b.Namespace).Patch(t.Context(), "db", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	require.NoError(t, err)
 }
 
 func (b *bundle) pods(t *testing.T) map[string]corev1.Pod {
 	t.Helper()
-	list, err := b.kubernetes.CoreV1().Pods(b.namespace).List(t.Context(), metav1.ListOptions{})
+	list, err := b.Core.CoreV1().Pods(b.Namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	pods := map[string]corev1.Pod{}
 	for _, pod := range list.Items {
@@ -74,9 +75,9 @@ func (b *bundle) pods(t *testing.T) map[string]corev1.Pod {
 func (b *bundle) waitReady(t *testing.T, names ...string) *kubedb.PetSet {
 	t.Helper()
 	var set *kubedb.PetSet
-	eventually(t, func() bool {
+	clustertest.Eventually(t, func() bool {
 		var err error
-		set, err = b.client.PetSets(b.namespace).Get(t.Context(), "db", metav1.GetOptions{})
+		set, err = b.KubeDB.PetSets(b.Namespace).Get(t.Context(), "db", metav1.GetOptions{})
 		require.NoError(t, err)
 		status, n := set.Status, int32(len(names))
 		return status.ObservedGeneration == set.Generation && status.Replicas == n && status.ReadyReplicas == n &&
@@ -112,7 +113,7 @@ func TestPodsAndClaims(t *testing.T) {
 	require.Equal(t, "db-1", second.Spec.Hostname)
 	require.Equal(t, "db-pods", second.Spec.Subdomain)
 
-	claim, err := b.kubernetes.CoreV1().PersistentVolumeClaims(b.namespace).Get(t.Context(), "data-db-1", metav1.GetOptions{})
+	claim, err := b.Core.CoreV1().PersistentVolumeClaims(b.Namespace).Get(t.Context(), "data-db-1", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"app": "db", "from": "template"}, claim.Labels)
 	require.Empty(t, claim.OwnerReferences)
@@ -136,7 +137,7 @@ func TestScale(t *testing.T) {
 			b.patch(t, `{"spec":{"ordinals":{"start":1}}}`)
 			b.waitReady(t, "db-1", "db-2")
 
-			claims, err := b.kubernetes.CoreV1().PersistentVolumeClaims(b.namespace).List(t.Context(), metav1.ListOptions{})
+			claims, err := b.Core.CoreV1().PersistentVolumeClaims(b.Namespace).List(t.Context(), metav1.ListOptions{})
 			require.NoError(t, err)
 			require.Len(t, claims.Items, 4, "claims are never deleted")
 		})
@@ -149,8 +150,8 @@ func TestDeletedPodComesBack(t *testing.T) {
 	b.create(t, newSet(2))
 	b.waitReady(t, "db-0", "db-1")
 	before := uids(b.pods(t))
-	require.NoError(t, b.kubernetes.CoreV1().Pods(b.namespace).Delete(t.Context(), "db-0", metav1.DeleteOptions{}))
-	eventually(t, func() bool { pod, ok := b.pods(t)["db-0"]; return ok && pod.UID != before["db-0"] })
+	require.NoError(t, b.Core.CoreV1().Pods(b.Namespace).Delete(t.Context(), "db-0", metav1.DeleteOptions{}))
+	clustertest.Eventually(t, func() bool { pod, ok := b.pods(t)["db-0"]; return ok && pod.UID != before["db-0"] })
 	b.waitReady(t, "db-0", "db-1")
 	require.Equal(t, before["db-1"], b.pods(t)["db-1"].UID)
 }
@@ -165,9 +166,9 @@ func TestOrphansAreAdopted(t *testing.T) {
 	before := uids(b.pods(t))
 
 	orphan := metav1.DeletePropagationOrphan
-	require.NoError(t, b.client.PetSets(b.namespace).Delete(t.Context(), "db", metav1.DeleteOptions{PropagationPolicy: &orphan}))
-	eventually(t, func() bool {
-		_, err := b.client.PetSets(b.namespace).Get(t.Context(), "db", metav1.GetOptions{})
+	require.NoError(t, b.KubeDB.PetSets(b.Namespace).Delete(t.Context(), "db", metav1.DeleteOptions{PropagationPolicy: &orphan}))
+	clustertest.Eventually(t, func() bool {
+		_, err := b.KubeDB.PetSets(b.Namespace).Get(t.Context(), "db", metav1.GetOptions{})
 		return apierrors.IsNotFound(err)
 	})
 	require.Equal(t, before, uids(b.pods(t)))
@@ -196,7 +197,7 @@ func TestClaimTemplateChangeTouchesNothing(t *testing.T) {
 	require.Equal(t, before.Status.UpdateRevision, after.Status.UpdateRevision)
 	require.Equal(t, pod.UID, b.pods(t)["db-0"].UID)
 	for name, size := range map[string]string{"data-db-0": "1Gi", "data-db-1": "2Gi"} {
-		claim, err := b.kubernetes.CoreV1().PersistentVolumeClaims(b.namespace).Get(t.Context(), name, metav1.GetOptions{})
+		claim, err := b.Core.CoreV1().PersistentVolumeClaims(b.Namespace).Get(t.Context(), name, metav1.GetOptions{})
 		require.NoError(t, err)
 		require.Equal(t, size, claim.Spec.Resources.Requests.Storage().String(), name)
 	}
@@ -222,12 +223,12 @@ func TestOnDelete(t *testing.T) {
 	b.create(t, set)
 	b.waitReady(t, "db-0", "db-1")
 	b.patch(t, newImage)
-	eventually(t, func() bool { return b.waitReady(t, "db-0", "db-1").Status.UpdatedReplicas == 0 })
+	clustertest.Eventually(t, func() bool { return b.waitReady(t, "db-0", "db-1").Status.UpdatedReplicas == 0 })
 	require.Equal(t, "db-0=image:1 db-1=image:1", b.images(t))
 
-	require.NoError(t, b.kubernetes.CoreV1().Pods(b.namespace).Delete(t.Context(), "db-0", metav1.DeleteOptions{}))
-	eventually(t, func() bool { return b.images(t) == "db-0=image:2 db-1=image:1" })
-	eventually(t, func() bool { return b.waitReady(t, "db-0", "db-1").Status.UpdatedReplicas == 1 })
+	require.NoError(t, b.Core.CoreV1().Pods(b.Namespace).Delete(t.Context(), "db-0", metav1.DeleteOptions{}))
+	clustertest.Eventually(t, func() bool { return b.images(t) == "db-0=image:2 db-1=image:1" })
+	clustertest.Eventually(t, func() bool { return b.waitReady(t, "db-0", "db-1").Status.UpdatedReplicas == 1 })
 }
 
 func TestRollingUpdate(t *testing.T) {
@@ -239,15 +240,15 @@ func TestRollingUpdate(t *testing.T) {
 	b.create(t, set)
 	b.waitReady(t, "db-0", "db-1", "db-2")
 	b.patch(t, newImage)
-	eventually(t, func() bool { return b.images(t) == "db-0=image:1 db-1=image:2 db-2=image:2" })
+	clustertest.Eventually(t, func() bool { return b.images(t) == "db-0=image:1 db-1=image:2 db-2=image:2" })
 	b.waitReady(t, "db-0", "db-1", "db-2")
 
 	b.patch(t, `{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}`)
-	eventually(t, func() bool { return b.images(t) == "db-0=image:2 db-1=image:2 db-2=image:2" })
+	clustertest.Eventually(t, func() bool { return b.images(t) == "db-0=image:2 db-1=image:2 db-2=image:2" })
 	b.waitReady(t, "db-0", "db-1", "db-2")
 	// The last pod may be ready before the status says that the roll-out is over.
-	eventually(t, func() bool {
-		after, err := b.client.PetSets(b.namespace).Get(t.Context(), "db", metav1.GetOptions{})
+	clustertest.Eventually(t, func() bool {
+		after, err := b.KubeDB.PetSets(b.Namespace).Get(t.Context(), "db", metav1.GetOptions{})
 		require.NoError(t, err)
 		return after.Status.UpdateRevision == after.Status.CurrentRevision
 	})
@@ -259,7 +260,7 @@ func TestHeldPodIsWaitedFor(t *testing.T) {
 	b := setup(t)
 	b.create(t, newSet(1))
 	b.waitReady(t, "db-0")
-	pods := b.kubernetes.CoreV1().Pods(b.namespace)
+	pods := b.Core.CoreV1().Pods(b.Namespace)
 	_, err := pods.Patch(t.Context(), "db-0", types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/hold"]}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	require.NoError(t, pods.Delete(t.Context(), "db-0", metav1.DeleteOptions{}))
@@ -271,7 +272,7 @@ func TestHeldPodIsWaitedFor(t *testing.T) {
 	require.Equal(t, held.UID, b.pods(t)["db-0"].UID)
 	_, err = pods.Patch(t.Context(), "db-0", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
-	eventually(t, func() bool { pod, ok := b.pods(t)["db-0"]; return ok && pod.UID != held.UID })
+	clustertest.Eventually(t, func() bool { pod, ok := b.pods(t)["db-0"]; return ok && pod.UID != held.UID })
 	b.waitReady(t, "db-0")
 }
 
@@ -280,9 +281,9 @@ func TestDeletedSetTakesItsPodsAndLeavesItsClaims(t *testing.T) {
 	b := setup(t)
 	b.create(t, newSet(2))
 	b.waitReady(t, "db-0", "db-1")
-	require.NoError(t, b.client.PetSets(b.namespace).Delete(t.Context(), "db", metav1.DeleteOptions{}))
-	eventually(t, func() bool { return len(b.pods(t)) == 0 })
-	claims, err := b.kubernetes.CoreV1().PersistentVolumeClaims(b.namespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, b.KubeDB.PetSets(b.Namespace).Delete(t.Context(), "db", metav1.DeleteOptions{}))
+	clustertest.Eventually(t, func() bool { return len(b.pods(t)) == 0 })
+	claims, err := b.Core.CoreV1().PersistentVolumeClaims(b.Namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	require.Len(t, claims.Items, 2)
 }

@@ -4,20 +4,13 @@
 package petset_test
 
 import (
-	"context"
 	"os"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
 	"github.com/opsrelay/opsrelay/deploy/cluster/clustertest"
-	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/petset"
 )
 
@@ -26,56 +19,26 @@ var development *cluster.Cluster
 
 func TestMain(m *testing.M) { os.Exit(clustertest.Run(m, cluster.Definitions(), &development)) }
 
-// bundle is what a test works with: clients and a namespace of its own, with a controller at work in it.
+// bundle is a namespace of a test's own, with a controller at work in it.
 type bundle struct {
-	client     *kubedb.Client
-	kubernetes kubernetes.Interface
-	namespace  string
+	clustertest.Bundle
+
 	// stop ends the controller.
 	stop func()
 }
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	require.NotNil(t, development, cluster.ErrNotBuilt.Error())
-	b := &bundle{}
-	var err error
-	b.client, err = kubedb.NewClient(development.Config())
-	require.NoError(t, err)
-	b.kubernetes, err = kubernetes.NewForConfig(development.Config())
-	require.NoError(t, err)
-	namespace, err := b.kubernetes.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")) + "-"},
-	}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	b.namespace = namespace.Name
-	b.stop = b.start(t)
+	b := &bundle{Bundle: clustertest.Setup(t, development)}
+	b.start(t)
 	return b
 }
 
-// start runs a controller until the returned function is called, at the end of the test at the latest.
-func (b *bundle) start(t *testing.T) (stop func()) {
+// start starts a controller.
+func (b *bundle) start(t *testing.T) {
 	t.Helper()
-	controller, err := petset.New(petset.Config{Client: b.client, Kubernetes: b.kubernetes, Namespace: b.namespace})
+	controller, err := petset.New(petset.Config{Client: b.KubeDB, Kubernetes: b.Core, Namespace: b.Namespace})
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- controller.Run(ctx) }()
-	stopped := false
-	stop = func() {
-		if !stopped {
-			stopped = true
-			cancel()
-			require.NoError(t, <-ended)
-		}
-	}
-	t.Cleanup(stop)
-	eventually(t, controller.HasSynced)
-	return stop
-}
-
-// eventually waits for longer than the garbage collector takes to notice a new custom resource definition, which is 30 s.
-func eventually(t *testing.T, condition func() bool) {
-	t.Helper()
-	require.Eventually(t, condition, 90*time.Second, 20*time.Millisecond)
+	b.stop = clustertest.Start(t, controller.Run)
+	clustertest.Eventually(t, controller.HasSynced)
 }

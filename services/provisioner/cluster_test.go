@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/opsrelay/opsrelay/deploy/cluster/clustertest"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
@@ -30,41 +31,41 @@ func (b *bundle) create(t *testing.T, text string) *kubedb.Singlestore {
 	t.Helper()
 	db := &kubedb.Singlestore{}
 	require.NoError(t, json.Unmarshal([]byte(text), db))
-	created, err := b.client.Singlestores(b.namespace).Create(t.Context(), db, metav1.CreateOptions{})
+	created, err := b.KubeDB.Singlestores(b.Namespace).Create(t.Context(), db, metav1.CreateOptions{})
 	require.NoError(t, err)
 	return created
 }
 
 func (b *bundle) database(t *testing.T, name string) *kubedb.Singlestore {
 	t.Helper()
-	db, err := b.client.Singlestores(b.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	db, err := b.KubeDB.Singlestores(b.Namespace).Get(t.Context(), name, metav1.GetOptions{})
 	require.NoError(t, err)
 	return db
 }
 
 func (b *bundle) petSet(t *testing.T, name string) *kubedb.PetSet {
 	t.Helper()
-	set, err := b.client.PetSets(b.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	set, err := b.KubeDB.PetSets(b.Namespace).Get(t.Context(), name, metav1.GetOptions{})
 	require.NoError(t, err)
 	return set
 }
 
 func (b *bundle) waitPhase(t *testing.T, name string, phase kubedb.DatabasePhase) *kubedb.Singlestore {
 	t.Helper()
-	eventually(t, func() bool { return b.database(t, name).Status.Phase == phase })
+	clustertest.Eventually(t, func() bool { return b.database(t, name).Status.Phase == phase })
 	return b.database(t, name)
 }
 
 func (b *bundle) patchSpec(t *testing.T, name, patch string) {
 	t.Helper()
-	_, err := b.client.Singlestores(b.namespace).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	_, err := b.KubeDB.Singlestores(b.Namespace).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	require.NoError(t, err)
 }
 
 // pause adds the Paused condition as KubeDB's CLI does, by compare-and-swap.
 func (b *bundle) setPaused(t *testing.T, name string, paused bool) {
 	t.Helper()
-	eventually(t, func() bool {
+	clustertest.Eventually(t, func() bool {
 		db := b.database(t, name)
 		if paused {
 			db.Status.Conditions = kubedb.SetCondition(db.Status.Conditions, kubedb.Condition{
@@ -74,7 +75,7 @@ func (b *bundle) setPaused(t *testing.T, name string, paused bool) {
 		} else {
 			db.Status.Conditions = kubedb.RemoveCondition(db.Status.Conditions, kubedb.ConditionPaused)
 		}
-		_, err := b.client.Singlestores(b.namespace).UpdateStatus(t.Context(), db, metav1.UpdateOptions{})
+		_, err := b.KubeDB.Singlestores(b.Namespace).UpdateStatus(t.Context(), db, metav1.UpdateOptions{})
 		return err == nil
 	})
 }
@@ -94,19 +95,19 @@ func TestClusterBecomesReady(t *testing.T) {
 		messages[condition.Type+"/"+condition.Reason] = condition.Message
 	}
 	require.Equal(t, map[string]string{
-		"ProvisioningStarted/DatabaseProvisioningStartedSuccessfully": "The KubeDB operator has started the provisioning of Singlestore: " + b.namespace + "/sdb",
+		"ProvisioningStarted/DatabaseProvisioningStartedSuccessfully": "The KubeDB operator has started the provisioning of Singlestore: " + b.Namespace + "/sdb",
 		"ReplicaReady/AllReplicasReady":                               "All desired replicas are ready.",
-		"AcceptingConnection/AcceptingConnection":                     "database " + b.namespace + "/sdb is accepting connection",
-		"Ready/AllReplicasReady":                                      "database " + b.namespace + "/sdb is ready",
-		"Provisioned/DatabaseSuccessfullyProvisioned":                 "The Singlestore: " + b.namespace + "/sdb is successfully provisioned.",
+		"AcceptingConnection/AcceptingConnection":                     "database " + b.Namespace + "/sdb is accepting connection",
+		"Ready/AllReplicasReady":                                      "database " + b.Namespace + "/sdb is ready",
+		"Provisioned/DatabaseSuccessfullyProvisioned":                 "The Singlestore: " + b.Namespace + "/sdb is successfully provisioned.",
 	}, messages)
 	b.checkObjects(t, db)
 }
 
 func (b *bundle) checkObjects(t *testing.T, db *kubedb.Singlestore) {
 	t.Helper()
-	core := b.kubernetes.CoreV1()
-	secret, err := core.Secrets(b.namespace).Get(t.Context(), "sdb-auth", metav1.GetOptions{})
+	core := b.Core.CoreV1()
+	secret, err := core.Secrets(b.Namespace).Get(t.Context(), "sdb-auth", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Equal(t, corev1.SecretTypeBasicAuth, secret.Type)
 	require.Equal(t, "root", string(secret.Data["username"]))
@@ -114,16 +115,16 @@ func (b *bundle) checkObjects(t *testing.T, db *kubedb.Singlestore) {
 	require.Empty(t, secret.OwnerReferences)
 
 	for name, headless := range map[string]bool{"sdb": false, "sdb-pods": true} {
-		service, err := core.Services(b.namespace).Get(t.Context(), name, metav1.GetOptions{})
+		service, err := core.Services(b.Namespace).Get(t.Context(), name, metav1.GetOptions{})
 		require.NoError(t, err)
 		require.Equal(t, headless, service.Spec.ClusterIP == corev1.ClusterIPNone, name)
 		require.True(t, metav1.IsControlledBy(service, db))
 	}
-	_, err = core.ServiceAccounts(b.namespace).Get(t.Context(), "sdb", metav1.GetOptions{})
+	_, err = core.ServiceAccounts(b.Namespace).Get(t.Context(), "sdb", metav1.GetOptions{})
 	require.NoError(t, err)
 
 	for name, size := range map[string]string{"data-sdb-aggregator-0": "1Gi", "data-sdb-leaf-0": "10Gi", "data-sdb-leaf-1": "10Gi"} {
-		claim, err := core.PersistentVolumeClaims(b.namespace).Get(t.Context(), name, metav1.GetOptions{})
+		claim, err := core.PersistentVolumeClaims(b.Namespace).Get(t.Context(), name, metav1.GetOptions{})
 		require.NoError(t, err)
 		require.Equal(t, size, claim.Status.Capacity.Storage().String(), name)
 		require.Equal(t, "sdb", claim.Labels["app.kubernetes.io/instance"])
@@ -132,7 +133,7 @@ func (b *bundle) checkObjects(t *testing.T, db *kubedb.Singlestore) {
 	require.True(t, metav1.IsControlledBy(leaves, db))
 	require.EqualValues(t, 1, leaves.Generation, "what is as desired is not patched")
 	require.Equal(t, appsv1.OnDeleteStatefulSetStrategyType, leaves.Spec.UpdateStrategy.Type)
-	pod, err := core.Pods(b.namespace).Get(t.Context(), "sdb-leaf-1", metav1.GetOptions{})
+	pod, err := core.Pods(b.Namespace).Get(t.Context(), "sdb-leaf-1", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Equal(t, "leaf", pod.Labels["kubedb.com/petset"])
 	require.Equal(t, "/var/lib/memsql", pod.Spec.Containers[0].VolumeMounts[0].MountPath)
@@ -144,7 +145,7 @@ func TestStandaloneBecomesReady(t *testing.T) {
 	b := setup(t)
 	b.create(t, standalone)
 	b.waitPhase(t, "one", kubedb.DatabaseReady)
-	pod, err := b.kubernetes.CoreV1().Pods(b.namespace).Get(t.Context(), "one-0", metav1.GetOptions{})
+	pod, err := b.Core.CoreV1().Pods(b.Namespace).Get(t.Context(), "one-0", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Len(t, pod.Spec.Containers, 1)
 	require.Equal(t, "standalone", pod.Labels["kubedb.com/petset"])
@@ -161,7 +162,7 @@ func TestPausedDatabaseIsLeftAlone(t *testing.T) {
 
 	// Its phase is still kept: a lost pod makes it Critical and back, and by then the change of the spec was seen too.
 	allow := b.refusePods(t)
-	require.NoError(t, b.kubernetes.CoreV1().Pods(b.namespace).Delete(t.Context(), "sdb-leaf-0", metav1.DeleteOptions{}))
+	require.NoError(t, b.Core.CoreV1().Pods(b.Namespace).Delete(t.Context(), "sdb-leaf-0", metav1.DeleteOptions{}))
 	b.waitPhase(t, "sdb", kubedb.DatabaseCritical)
 	allow()
 	b.waitPhase(t, "sdb", kubedb.DatabaseReady)
@@ -171,7 +172,7 @@ func TestPausedDatabaseIsLeftAlone(t *testing.T) {
 	require.Equal(t, ready.Status.ObservedGeneration, paused.Status.ObservedGeneration)
 
 	b.setPaused(t, "sdb", false)
-	eventually(t, func() bool { db := b.database(t, "sdb"); return db.Status.ObservedGeneration == db.Generation })
+	clustertest.Eventually(t, func() bool { db := b.database(t, "sdb"); return db.Status.ObservedGeneration == db.Generation })
 	b.waitPhase(t, "sdb", kubedb.DatabaseReady)
 	require.False(t, kubedb.IsPaused(b.database(t, "sdb")))
 	after := b.petSet(t, "sdb-leaf")
@@ -183,13 +184,13 @@ func TestPausedDatabaseIsLeftAlone(t *testing.T) {
 // called.
 func (b *bundle) refusePods(t *testing.T) (allow func()) {
 	t.Helper()
-	quotas := b.kubernetes.CoreV1().ResourceQuotas(b.namespace)
+	quotas := b.Core.CoreV1().ResourceQuotas(b.Namespace)
 	_, err := quotas.Create(t.Context(), &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "no-pods"},
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	eventually(t, func() bool { // before that it is not enforced
+	clustertest.Eventually(t, func() bool { // before that it is not enforced
 		quota, err := quotas.Get(t.Context(), "no-pods", metav1.GetOptions{})
 		return err == nil && len(quota.Status.Used) == 1
 	})
@@ -207,7 +208,7 @@ func TestPauseIsNeitherLostNorRestored(t *testing.T) {
 		require.True(t, kubedb.IsPaused(b.database(t, "one")))
 		b.setPaused(t, "one", false)
 		require.False(t, kubedb.IsPaused(b.database(t, "one")))
-		eventually(t, func() bool { db := b.database(t, "one"); return db.Status.ObservedGeneration == db.Generation })
+		clustertest.Eventually(t, func() bool { db := b.database(t, "one"); return db.Status.ObservedGeneration == db.Generation })
 		require.False(t, kubedb.IsPaused(b.database(t, "one")))
 	}
 	b.waitPhase(t, "one", kubedb.DatabaseReady)
@@ -221,11 +222,11 @@ func TestGrownTemplateIsNotLowered(t *testing.T) {
 	password := b.password(t)
 	leaves := b.petSet(t, "sdb-leaf")
 	leaves.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("30Gi")
-	_, err := b.client.PetSets(b.namespace).Update(t.Context(), leaves, metav1.UpdateOptions{})
+	_, err := b.KubeDB.PetSets(b.Namespace).Update(t.Context(), leaves, metav1.UpdateOptions{})
 	require.NoError(t, err)
 
 	b.patchSpec(t, "sdb", `{"spec":{"topology":{"leaf":{"replicas":3}}}}`)
-	eventually(t, func() bool { return b.petSet(t, "sdb-leaf").Status.ReadyReplicas == 3 })
+	clustertest.Eventually(t, func() bool { return b.petSet(t, "sdb-leaf").Status.ReadyReplicas == 3 })
 	require.Equal(t, "30Gi", b.petSet(t, "sdb-leaf").Spec.VolumeClaimTemplates[0].Spec.Resources.Requests.Storage().String())
 	b.waitPhase(t, "sdb", kubedb.DatabaseReady)
 	require.Equal(t, password, b.password(t))
@@ -233,7 +234,7 @@ func TestGrownTemplateIsNotLowered(t *testing.T) {
 
 func (b *bundle) password(t *testing.T) string {
 	t.Helper()
-	secret, err := b.kubernetes.CoreV1().Secrets(b.namespace).Get(t.Context(), "sdb-auth", metav1.GetOptions{})
+	secret, err := b.Core.CoreV1().Secrets(b.Namespace).Get(t.Context(), "sdb-auth", metav1.GetOptions{})
 	require.NoError(t, err)
 	return string(secret.Data["password"])
 }

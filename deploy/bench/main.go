@@ -97,6 +97,9 @@ func (c *config) parse(sizes, shapeName, mode, args string) error {
 	if c.replicas < 1 {
 		return fmt.Errorf("-replicas %d: at least one", c.replicas)
 	}
+	if c.waitFor > 0 && c.shape.offline() {
+		return fmt.Errorf("-wait %s: Offline, volumes are asked for one after the other, and never all wait; choose another -shape", c.waitFor)
+	}
 	return c.nats.check()
 }
 

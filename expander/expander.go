@@ -77,8 +77,8 @@ func New(client *kubedb.Client, core kubernetes.Interface, claims *Claims, workl
 func (x *Expander) LimitPerClass(volumes int) { x.places.bound = volumes }
 
 // Handle answers paused with expanded.
-func (x *Expander) Handle(ctx context.Context, e events.Event) (events.Event, error) {
-	if err := bus.Confirm(ctx); err != nil {
+func (x *Expander) Handle(ctx context.Context, e events.Event, confirm bus.Confirm) (events.Event, error) {
+	if err := confirm(ctx); err != nil {
 		return events.Event{}, err
 	}
 	components := slices.Clone(e.Operation.Components)

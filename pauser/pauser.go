@@ -44,9 +44,9 @@ func New(client *kubedb.Client, databases *Databases) *Pauser {
 }
 
 // Handle answers requested with paused, and what ends the work with resumed.
-func (p *Pauser) Handle(ctx context.Context, e events.Event) (events.Event, error) {
+func (p *Pauser) Handle(ctx context.Context, e events.Event, confirm bus.Confirm) (events.Event, error) {
 	if e.Fact == events.Requested {
-		if err := p.pause(ctx, e.Operation); err != nil {
+		if err := p.pause(ctx, e.Operation, confirm); err != nil {
 			return events.Event{}, err
 		}
 		return e.Next(events.Paused), nil
@@ -70,10 +70,10 @@ func (p *Pauser) Release(ctx context.Context, e, last events.Event) error {
 
 // pause returns once the database is paused by this request. A database that is
 // seen without a pause is paused without reading it.
-func (p *Pauser) pause(ctx context.Context, op events.Operation) error {
+func (p *Pauser) pause(ctx context.Context, op events.Operation, confirm bus.Confirm) error {
 	owner := ownerOf(op)
 	if db := p.databases.of(op); db != nil && !kubedb.IsPaused(db) {
-		if err := p.take(ctx, db, owner); !outdated(err) {
+		if err := p.take(ctx, db, owner, confirm); !outdated(err) {
 			return err
 		}
 	}
@@ -97,7 +97,7 @@ func (p *Pauser) pause(ctx context.Context, op events.Operation) error {
 				return err
 			}
 		default:
-			if err := p.take(ctx, db, owner); !outdated(err) {
+			if err := p.take(ctx, db, owner, confirm); !outdated(err) {
 				return err
 			}
 		}
@@ -106,8 +106,8 @@ func (p *Pauser) pause(ctx context.Context, op events.Operation) error {
 
 // take pauses the database, unless its request has ended: a worker that was frozen
 // must not.
-func (p *Pauser) take(ctx context.Context, db *kubedb.Singlestore, owner kubedb.Owner) error {
-	if err := bus.Confirm(ctx); err != nil {
+func (p *Pauser) take(ctx context.Context, db *kubedb.Singlestore, owner kubedb.Owner, confirm bus.Confirm) error {
+	if err := confirm(ctx); err != nil {
 		return err
 	}
 	conditions := kubedb.SetCondition(db.Status.Conditions, kubedb.PauseCondition(owner, db.Generation))

@@ -37,6 +37,7 @@ type recreation struct {
 	*Updater
 	op        events.Operation
 	component events.Component
+	confirm   bus.Confirm
 }
 
 // run takes one step after the other until the StatefulSet has the sizes.
@@ -112,7 +113,7 @@ func (r *recreation) remove(ctx context.Context, set *kubedb.StatefulSet) error 
 		return err
 	}
 	// Whoever ended the request since has changed the StatefulSet: see Release.
-	if err := bus.Confirm(ctx); err != nil {
+	if err := r.confirm(ctx); err != nil {
 		return err
 	}
 	orphan := metav1.DeletePropagationOrphan

@@ -59,8 +59,8 @@ func New(client *kubedb.Client, core kubernetes.Interface) *Updater {
 }
 
 // Handle answers expanded with updated.
-func (u *Updater) Handle(ctx context.Context, e events.Event) (events.Event, error) {
-	if err := bus.Confirm(ctx); err != nil {
+func (u *Updater) Handle(ctx context.Context, e events.Event, confirm bus.Confirm) (events.Event, error) {
+	if err := confirm(ctx); err != nil {
 		return events.Event{}, err
 	}
 	op := e.Operation
@@ -83,7 +83,7 @@ func (u *Updater) Handle(ctx context.Context, e events.Event) (events.Event, err
 	// One after the other: of a database's workloads one at most is absent.
 	for i, component := range op.Components {
 		if noPetSet[i] {
-			if err := (&recreation{u, op, component}).run(ctx); err != nil {
+			if err := (&recreation{u, op, component, confirm}).run(ctx); err != nil {
 				return events.Event{}, err
 			}
 		}

@@ -63,7 +63,7 @@ func (w *Watcher) makeUp(ctx context.Context, key types.NamespacedName, last eve
 		w.loop.AddAfter(key, min(w.RedriveAfter-age, w.RedriveAfter))
 		return nil // it is being handled
 	}
-	_, err := w.Handle(ctx, last)
+	_, err := w.Handle(ctx, last, nil)
 	return err
 }
 

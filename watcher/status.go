@@ -15,13 +15,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
 // Handle folds a fact into the status of its request and tells it as a
 // Kubernetes event. Nothing follows it. Between its first fact and its last, the
-// status of a request rests until there is more to write.
-func (w *Watcher) Handle(ctx context.Context, e events.Event) (events.Event, error) {
+// status of a request rests until there is more to write. Confirm is not called:
+// a fact that was followed has happened all the same.
+func (w *Watcher) Handle(ctx context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 	request, err := w.find(ctx, e.Operation.Request)
 	if request == nil || err != nil {
 		return events.Event{}, err

@@ -158,7 +158,9 @@ func startRelay(ctx context.Context, group *errgroup.Group, url string, replicas
 	answers := map[events.Fact]events.Fact{
 		events.Requested: events.Paused, events.Paused: events.Expanded, events.Expanded: events.Updated, events.Updated: events.Resumed,
 	}
-	step := bus.StepFunc(func(_ context.Context, e events.Event) (events.Event, error) { return e.Next(answers[e.Fact]), nil })
+	step := bus.StepFunc(func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
+		return e.Next(answers[e.Fact]), nil
+	})
 	for _, consumer := range []events.Consumer{events.PauserConsumer, events.ExpanderConsumer, events.UpdaterConsumer} {
 		service, err := connect(consumer.Name)
 		if err != nil {

@@ -180,7 +180,7 @@ func exposed(t *testing.T) names {
 // step answers requested.
 type step struct{}
 
-func (step) Handle(_ context.Context, e events.Event) (events.Event, error) {
+func (step) Handle(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 	return e.Next(events.Paused), nil
 }
 

@@ -109,7 +109,7 @@ func run(t *testing.T, runner *bus.Runner) (stop func()) {
 }
 
 // pauser is a step that answers requested with paused at once.
-var pauser = bus.StepFunc(func(_ context.Context, e events.Event) (events.Event, error) {
+var pauser = bus.StepFunc(func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 	return e.Next(events.Paused), nil
 })
 

@@ -53,7 +53,7 @@ func TestARequestWhoseWorkersDieIsFailed(t *testing.T) {
 	b.idle(t, events.DeadLetterConsumer)
 
 	// The database is resumed by the next worker that lives.
-	run(t, b.runner(answering(events.Failed, func(_ context.Context, e events.Event) (events.Event, error) {
+	run(t, b.runner(answering(events.Failed, func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 		return e.Next(events.Resumed), nil
 	})))
 	resumed := b.becomes(t, first, events.Resumed)

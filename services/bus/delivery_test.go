@@ -43,7 +43,7 @@ type twin struct {
 	released atomic.Int32
 }
 
-func (s *twin) Handle(_ context.Context, e events.Event) (events.Event, error) {
+func (s *twin) Handle(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 	s.follow(s.t, e, events.Paused)
 	return e.Next(events.Paused), nil
 }
@@ -84,12 +84,12 @@ func TestTwoAtATime(t *testing.T) {
 	}
 	var working, most atomic.Int32
 	run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.PauserConsumer, Source: "pauser", Concurrency: 2,
-		Step: bus.StepFunc(func(ctx context.Context, e events.Event) (events.Event, error) {
+		Step: bus.StepFunc(func(ctx context.Context, e events.Event, confirm bus.Confirm) (events.Event, error) {
 			now := working.Add(1)
 			defer working.Add(-1)
 			for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
 			}
-			return step.Handle(ctx, e)
+			return step.Handle(ctx, e, confirm)
 		})}))
 	c, err := b.bus.JetStream().Consumer(b.ctx, events.Stream, events.PauserConsumer.Name)
 	require.NoError(t, err)

@@ -18,7 +18,7 @@ func TestALostRaceIsReleasedAndAcknowledged(t *testing.T) {
 	b := setup(t)
 	released := make(chan events.Event, 1)
 	run(t, b.runner(&stepAndRelease{
-		handle: func(_ context.Context, e events.Event) (events.Event, error) {
+		handle: func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 			b.follow(t, e, events.Cancelled) // somebody else is faster
 			return e.Next(events.Paused), nil
 		},
@@ -35,11 +35,11 @@ type stepAndRelease struct {
 	release func(last events.Event)
 }
 
-func (s *stepAndRelease) Handle(ctx context.Context, e events.Event) (events.Event, error) {
+func (s *stepAndRelease) Handle(ctx context.Context, e events.Event, confirm bus.Confirm) (events.Event, error) {
 	if e.Fact != events.Requested {
 		return events.Event{}, nil
 	}
-	return s.handle(ctx, e)
+	return s.handle(ctx, e, confirm)
 }
 
 func (s *stepAndRelease) Release(_ context.Context, _, last events.Event) error {
@@ -84,7 +84,7 @@ func TestAnEndThatWasMissedIsFoundAfterAReconnect(t *testing.T) {
 func TestTheAnswerToAFailureIsNotEndedByIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	run(t, b.runner(bus.StepFunc(func(_ context.Context, e events.Event) (events.Event, error) {
+	run(t, b.runner(bus.StepFunc(func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 		if e.Fact == events.Requested {
 			return events.Event{}, bus.Permanent(events.Failure{Step: "pause", Reason: "Refused"})
 		}

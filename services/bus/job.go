@@ -100,7 +100,7 @@ func (j *job) try() error {
 	}
 	ctx, cancel := j.limit()
 	defer cancel()
-	if err := j.call(context.WithValue(ctx, confirmKey{}, j.confirm)); err != nil {
+	if err := j.call(ctx); err != nil {
 		return err
 	}
 	return j.check()
@@ -201,7 +201,7 @@ func (j *job) call(ctx context.Context) (err error) {
 	defer j.recover(&err)
 	log := zerolog.Ctx(ctx).With().Int("attempt", j.attempts+1).Logger()
 	faultpoint.At("before handle", string(j.event.Fact))
-	j.next, err = j.step.Handle(log.WithContext(ctx), j.event)
+	j.next, err = j.step.Handle(log.WithContext(ctx), j.event, j.confirm)
 	return err
 }
 

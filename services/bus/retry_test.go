@@ -28,7 +28,7 @@ func TestMaxRetries(t *testing.T) {
 	op := requested("u1").Operation
 	op.MaxRetries = 2
 	var calls atomic.Int32
-	run(t, b.runner(answering(events.Requested, func(context.Context, events.Event) (events.Event, error) {
+	run(t, b.runner(answering(events.Requested, func(context.Context, events.Event, bus.Confirm) (events.Event, error) {
 		panic(fmt.Sprintf("attempt %d is no good", calls.Add(1)))
 	})))
 	first, err := b.chain.Begin(b.ctx, events.First(events.Requested, "singlestore", op))
@@ -61,7 +61,7 @@ func TestF53_TheSurroundingsAreWaitedOut(t *testing.T) {
 			op := requested("u1").Operation
 			op.MaxRetries = 0
 			calls := 0
-			run(t, b.runner(answering(events.Requested, func(_ context.Context, e events.Event) (events.Event, error) {
+			run(t, b.runner(answering(events.Requested, func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 				if calls++; calls <= 3 {
 					return events.Event{}, fmt.Errorf("pause: %w", err)
 				}
@@ -88,7 +88,7 @@ func TestF07_AFailedCompensationIsTriedUntilItSucceeds(t *testing.T) {
 			require.NoError(t, err)
 			last := b.follow(t, first, fact)
 			calls := 0
-			run(t, b.runner(answering(fact, func(_ context.Context, e events.Event) (events.Event, error) {
+			run(t, b.runner(answering(fact, func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 				switch calls++; calls {
 				case 1:
 					return events.Event{}, errors.New("an error of its own")

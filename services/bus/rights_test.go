@@ -50,7 +50,7 @@ func TestAServiceWorksWithTheLeastRights(t *testing.T) {
 
 	confined := connect("pauser")
 	runner := confined.NewRunner(bus.RunnerConfig{Consumer: events.PauserConsumer, Source: "pauser",
-		Step: bus.StepFunc(func(_ context.Context, e events.Event) (events.Event, error) {
+		Step: bus.StepFunc(func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 			if e.Fact == events.Requested {
 				return e.Next(events.Paused), nil
 			}

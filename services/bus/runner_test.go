@@ -40,7 +40,7 @@ func newHolder() *holder {
 	}
 }
 
-func (h *holder) Handle(ctx context.Context, e events.Event) (events.Event, error) {
+func (h *holder) Handle(ctx context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 	h.began <- e
 	select {
 	case <-h.goOn:
@@ -59,9 +59,9 @@ func (h *holder) Release(_ context.Context, e, _ events.Event) error {
 // counter is a pauser that counts its calls and releases.
 type counter struct{ handled, released atomic.Int32 }
 
-func (c *counter) Handle(ctx context.Context, e events.Event) (events.Event, error) {
+func (c *counter) Handle(ctx context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 	c.handled.Add(1)
-	return pauser(ctx, e)
+	return pauser(ctx, e, nil)
 }
 
 func (c *counter) Release(_ context.Context, _, last events.Event) error {
@@ -210,7 +210,7 @@ func TestAThousandWaitAtOnce(t *testing.T) {
 	const count = 1000
 	began := make(chan time.Time, count)
 	run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.PauserConsumer, Source: "pauser", Concurrency: count,
-		Step: bus.StepFunc(func(ctx context.Context, _ events.Event) (events.Event, error) {
+		Step: bus.StepFunc(func(ctx context.Context, _ events.Event, _ bus.Confirm) (events.Event, error) {
 			began <- time.Now()
 			<-ctx.Done()
 			return events.Event{}, ctx.Err()
@@ -240,7 +240,7 @@ func TestAnObserverSeesFactsOfChainsThatHaveGoneOn(t *testing.T) {
 	b.follow(t, first, events.Cancelled)
 	seen := make(chan events.Fact, 10)
 	run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.WatcherConsumer, Source: "watcher", Observer: true,
-		Step: bus.StepFunc(func(_ context.Context, e events.Event) (events.Event, error) {
+		Step: bus.StepFunc(func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 			seen <- e.Fact
 			return events.Event{}, nil
 		})}))

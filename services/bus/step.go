@@ -17,39 +17,31 @@ import (
 // context ends at the operation's deadline, with cause [ErrChainEnded] when the
 // chain ended elsewhere, and with cause [ErrShutdown] when the process ends.
 //
-// A step that writes calls [Confirm] before it does: the event may have waited
-// while its chain ended.
+// A step that writes calls confirm before it does: the event may have waited while
+// its chain ended.
 //
 // An error is a verdict: [Permanent], [NotYet], or anything else, which is tried
 // again until the deadline.
 type Step interface {
-	Handle(ctx context.Context, event events.Event) (events.Event, error)
+	Handle(ctx context.Context, event events.Event, confirm Confirm) (events.Event, error)
 }
 
 // StepFunc is a function that is a [Step].
-type StepFunc func(ctx context.Context, event events.Event) (events.Event, error)
+type StepFunc func(ctx context.Context, event events.Event, confirm Confirm) (events.Event, error)
 
 // Handle implements [Step].
-func (f StepFunc) Handle(ctx context.Context, event events.Event) (events.Event, error) {
-	return f(ctx, event)
+func (f StepFunc) Handle(ctx context.Context, event events.Event, confirm Confirm) (events.Event, error) {
+	return f(ctx, event, confirm)
 }
 
-// confirmKey is that of the function that [Confirm] calls.
-type confirmKey struct{}
-
-// Confirm returns a [LostRace] if the event that the step of this context answers
-// is not the last of its chain any more: it was cancelled before its turn came, or
-// the process was frozen since the step began, while another one did its work and
-// the rest. A step calls it before its first write. One whose write would do harm
-// after the end of the chain reads the object, confirms, and writes only if nobody
-// changed the object since: whoever came in between changed the chain or the
-// object. The step returns the error as it is.
-func Confirm(ctx context.Context) error {
-	if confirm, ok := ctx.Value(confirmKey{}).(func(context.Context) error); ok {
-		return confirm(ctx)
-	}
-	return nil
-}
+// Confirm returns a [LostRace] if the event that the step answers is not the last
+// of its chain any more: it was cancelled before its turn came, or the process was
+// frozen since the step began, while another one did its work and the rest. A step
+// calls it before its first write. One whose write would do harm after the end of
+// the chain reads the object, confirms, and writes only if nobody changed the
+// object since: whoever came in between changed the chain or the object. The step
+// returns the error as it is.
+type Confirm func(ctx context.Context) error
 
 // Releaser is implemented by a [Step] that may hold something for an event. It
 // is called when the event's chain went on without this step (a lost race, a

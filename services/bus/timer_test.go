@@ -148,7 +148,7 @@ func TestAWorkerWaitsForTheTimer(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	first := b.begin(t, "u1") // its timer is set before the stream is gone
-	run(t, b.runner(answering(events.Requested, func(_ context.Context, e events.Event) (events.Event, error) {
+	run(t, b.runner(answering(events.Requested, func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 		return e.Next(events.Paused), b.bus.JetStream().DeleteStream(b.ctx, events.TimerStream)
 	})))
 	paused := b.becomes(t, first, events.Paused)

@@ -67,7 +67,7 @@ func TestARequestIsOneTrace(t *testing.T) {
 
 	// The first worker gives its work back, as one does that is shut down.
 	begun := make(chan struct{}, 1)
-	stop := run(t, b.runner(bus.StepFunc(func(ctx context.Context, _ events.Event) (events.Event, error) {
+	stop := run(t, b.runner(bus.StepFunc(func(ctx context.Context, _ events.Event, _ bus.Confirm) (events.Event, error) {
 		begun <- struct{}{}
 		<-ctx.Done()
 		return events.Event{}, ctx.Err()

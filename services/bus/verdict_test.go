@@ -32,7 +32,7 @@ func TestATransientErrorIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	calls := 0
-	run(t, b.runner(bus.StepFunc(func(_ context.Context, e events.Event) (events.Event, error) {
+	run(t, b.runner(bus.StepFunc(func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 		switch calls++; calls {
 		case 1:
 			return events.Event{}, errors.New("not just now")
@@ -53,7 +53,7 @@ func TestAPermanentErrorFailsTheRequest(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	failure := events.Failure{Step: "expand", Object: "PersistentVolumeClaim demo/data-db-0", Reason: "ControllerResizeInfeasible", Message: "no room"}
-	run(t, b.expander(bus.StepFunc(func(context.Context, events.Event) (events.Event, error) {
+	run(t, b.expander(bus.StepFunc(func(context.Context, events.Event, bus.Confirm) (events.Event, error) {
 		return events.Event{}, fmt.Errorf("expand: %w", bus.Permanent(failure))
 	})))
 	paused := b.follow(t, b.begin(t, "u1"), events.Paused)
@@ -71,24 +71,24 @@ func TestTheDeadlineFailsTheRequestWithTheLastWords(t *testing.T) {
 		message string
 	}{
 		"waiting with words": {
-			func(ctx context.Context, _ events.Event) (events.Event, error) {
+			func(ctx context.Context, _ events.Event, _ bus.Confirm) (events.Event, error) {
 				<-ctx.Done()
 				return events.Event{}, fmt.Errorf("paused by somebody else: %w", ctx.Err())
 			}, "not done within 3s: paused by somebody else",
 		},
 		"waiting without words": {
-			func(ctx context.Context, _ events.Event) (events.Event, error) {
+			func(ctx context.Context, _ events.Event, _ bus.Confirm) (events.Event, error) {
 				<-ctx.Done()
 				return events.Event{}, ctx.Err()
 			}, "not done within 3s",
 		},
 		"failing": {
-			func(context.Context, events.Event) (events.Event, error) {
+			func(context.Context, events.Event, bus.Confirm) (events.Event, error) {
 				return events.Event{}, errors.New("the API server is away")
 			}, "not done within 3s: the API server is away",
 		},
 		"not yet": {
-			func(context.Context, events.Event) (events.Event, error) {
+			func(context.Context, events.Event, bus.Confirm) (events.Event, error) {
 				return events.Event{}, bus.NotYet(time.Hour, "the database is not ready")
 			}, "not done within 3s: the database is not ready",
 		},
@@ -124,7 +124,7 @@ func TestAHindranceIsTheReasonAtTheDeadline(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			calls := 0
-			run(t, b.runner(answering(events.Requested, func(context.Context, events.Event) (events.Event, error) {
+			run(t, b.runner(answering(events.Requested, func(context.Context, events.Event, bus.Confirm) (events.Event, error) {
 				if calls++; calls == 1 {
 					return events.Event{}, hindered
 				}
@@ -139,14 +139,14 @@ func TestAHindranceIsTheReasonAtTheDeadline(t *testing.T) {
 
 // answering calls the step for one fact, and has nothing follow the others.
 func answering(fact events.Fact, step bus.StepFunc) bus.Step {
-	return bus.StepFunc(func(ctx context.Context, e events.Event) (events.Event, error) {
-		if err := bus.Confirm(ctx); err != nil {
+	return bus.StepFunc(func(ctx context.Context, e events.Event, confirm bus.Confirm) (events.Event, error) {
+		if err := confirm(ctx); err != nil {
 			return events.Event{}, err
 		}
 		if e.Fact != fact {
 			return events.Event{}, nil
 		}
-		return step(ctx, e)
+		return step(ctx, e, confirm)
 	})
 }
 
@@ -156,7 +156,7 @@ func TestAnOverdueEventIsNotBegun(t *testing.T) {
 	b := setup(t)
 	first, err := b.chain.Begin(b.ctx, urgent("u1", time.Nanosecond))
 	require.NoError(t, err)
-	run(t, b.runner(answering(events.Requested, func(context.Context, events.Event) (events.Event, error) {
+	run(t, b.runner(answering(events.Requested, func(context.Context, events.Event, bus.Confirm) (events.Event, error) {
 		t.Error("the step was called")
 		return events.Event{}, nil
 	})))
@@ -170,7 +170,7 @@ func TestNotYetIsNoAttempt(t *testing.T) {
 	ctx, cancel := context.WithCancel(zerolog.New(&log).WithContext(t.Context()))
 	calls := 0
 	done := make(chan error, 1)
-	runner := b.runner(bus.StepFunc(func(ctx context.Context, e events.Event) (events.Event, error) {
+	runner := b.runner(bus.StepFunc(func(ctx context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 		if calls++; calls < 4 {
 			return events.Event{}, bus.NotYet(time.Millisecond, "too early")
 		}
@@ -202,7 +202,7 @@ func TestAStepThatMustSucceedIsTriedAgain(t *testing.T) {
 	require.NoError(t, err)
 	calls := 0
 	run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.PauserConsumer, Source: "pauser", Registerer: registry,
-		Step: answering(events.Failed, func(ctx context.Context, e events.Event) (events.Event, error) {
+		Step: answering(events.Failed, func(ctx context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 			switch calls++; calls {
 			case 1:
 				return events.Event{}, bus.Permanent(events.Failure{Reason: "Hopeless"})
@@ -229,7 +229,7 @@ func TestAnObserverFailsNobody(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.WatcherConsumer, Source: "watcher", Observer: true,
-		Step: bus.StepFunc(func(context.Context, events.Event) (events.Event, error) {
+		Step: bus.StepFunc(func(context.Context, events.Event, bus.Confirm) (events.Event, error) {
 			return events.Event{}, bus.Permanent(events.Failure{Reason: "Hopeless"})
 		})}))
 	first, err := b.chain.Begin(b.ctx, urgent("u1", time.Nanosecond))
@@ -259,7 +259,7 @@ func TestAnUnknownFactIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.WatcherConsumer, Source: "watcher", Observer: true,
-		Step: bus.StepFunc(func(_ context.Context, e events.Event) (events.Event, error) {
+		Step: bus.StepFunc(func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 			t.Errorf("the step was called for %s", e.Fact)
 			return events.Event{}, nil
 		})}))
@@ -290,10 +290,10 @@ func TestConfirm(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	var before, after error
-	run(t, b.runner(bus.StepFunc(func(ctx context.Context, e events.Event) (events.Event, error) {
-		before = bus.Confirm(ctx)
+	run(t, b.runner(bus.StepFunc(func(ctx context.Context, e events.Event, confirm bus.Confirm) (events.Event, error) {
+		before = confirm(ctx)
 		b.follow(t, e, events.Paused)
-		after = bus.Confirm(ctx)
+		after = confirm(ctx)
 		return events.Event{}, after
 	})))
 	b.becomes(t, b.begin(t, "u1"), events.Paused)

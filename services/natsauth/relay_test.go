@@ -35,7 +35,7 @@ func requested(uid string, timeout time.Duration) events.Event {
 
 // answer is a step that answers with one fact, or as the given facts say.
 func answer(otherwise events.Fact, special map[events.Fact]events.Fact) bus.Step {
-	return bus.StepFunc(func(_ context.Context, e events.Event) (events.Event, error) {
+	return bus.StepFunc(func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 		if fact, ok := special[e.Fact]; ok {
 			return e.Next(fact), nil
 		}
@@ -107,13 +107,16 @@ func TestTheRelayRunsWithItsRights(t *testing.T) {
 			s.provision(t)
 			var seen atomic.Int64
 			watcher := s.run(t, "watcher", bus.RunnerConfig{Consumer: events.WatcherConsumer, Observer: true,
-				Step: bus.StepFunc(func(context.Context, events.Event) (events.Event, error) { seen.Add(1); return events.Event{}, nil })})
+				Step: bus.StepFunc(func(context.Context, events.Event, bus.Confirm) (events.Event, error) {
+					seen.Add(1)
+					return events.Event{}, nil
+				})})
 			pauser := s.run(t, "pauser", bus.RunnerConfig{Consumer: events.PauserConsumer,
 				Step: answer(events.Resumed, map[events.Fact]events.Fact{events.Requested: events.Paused})})
 			expanding := s.connect(t, "expander")
 			expander := expanding.Chain("expander")
 			s.runOn(t, expanding, "expander", bus.RunnerConfig{Consumer: events.ExpanderConsumer,
-				Step: bus.StepFunc(func(ctx context.Context, e events.Event) (events.Event, error) {
+				Step: bus.StepFunc(func(ctx context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 					if err := expander.Progress(ctx, e.ChainKey(), events.Progress{Claim: "data-db-0", To: "2Gi", State: events.StateGrown}); err != nil {
 						return events.Event{}, err
 					}
@@ -145,7 +148,7 @@ func TestACancellationIsHeardOnTheLiveFeed(t *testing.T) {
 	watcher := s.connect(t, "watcher")
 	began, ended := make(chan struct{}), make(chan error, 1)
 	s.run(t, "pauser", bus.RunnerConfig{Consumer: events.PauserConsumer,
-		Step: bus.StepFunc(func(ctx context.Context, e events.Event) (events.Event, error) {
+		Step: bus.StepFunc(func(ctx context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 			if e.Fact == events.Cancelled {
 				return e.Next(events.Resumed), nil
 			}

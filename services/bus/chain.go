@@ -76,13 +76,11 @@ func (c *Chain) Follow(ctx context.Context, previous, next events.Event) (events
 	return c.publish(ctx, previous.Sequence, next)
 }
 
-// Last returns the last event of a chain, or [ErrNoChain].
+// Last returns the last event of a chain, or [ErrNoChain]. A chain that ends with
+// what is no event has failed, and that is returned.
 func (c *Chain) Last(ctx context.Context, key events.ChainKey) (events.Event, error) {
-	newest, err := c.newest(ctx, key)
-	if err != nil {
-		return events.Event{}, err
-	}
-	return eventOf(newest)
+	last, _, err := c.end(ctx, key, 0)
+	return last, err
 }
 
 // newest reads the last message of a chain, or returns [ErrNoChain].
@@ -111,20 +109,11 @@ func eventOf(message stored) (events.Event, error) {
 // less than is known.
 const lagPatience = 2 * time.Second
 
-// lastSince is Last of a chain that has had an event of the given sequence. In a
+// newestSince is newest of a chain that has had an event of the given sequence. In a
 // cluster a consumer's messages may come from another server than the stream's
 // leader, which then is behind for a moment: what it does not know yet is asked
 // for again. What it does not know after all that patience is gone with the
 // stream's data, and its answer comes back as it is.
-func (c *Chain) lastSince(ctx context.Context, key events.ChainKey, sequence uint64, patience time.Duration) (events.Event, error) {
-	newest, err := c.newestSince(ctx, key, sequence, patience)
-	if err != nil {
-		return events.Event{}, err
-	}
-	return eventOf(newest)
-}
-
-// newestSince is lastSince before the event is read: mostly its sequence is enough.
 func (c *Chain) newestSince(ctx context.Context, key events.ChainKey, sequence uint64, patience time.Duration) (stored, error) {
 	began := time.Now()
 	for attempt := 1; ; attempt++ {
@@ -186,7 +175,7 @@ func (c *Chain) publish(ctx context.Context, expected uint64, e events.Event) (e
 func (c *Chain) put(ctx context.Context, expected uint64, e events.Event) (_ events.Event, result string, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	withID := true
+	withID, begins := true, expected == 0
 	for attempt := 1; ; attempt++ {
 		ack, err := c.send(ctx, expected, e, withID)
 		if err == nil && !ack.Duplicate {
@@ -199,12 +188,14 @@ func (c *Chain) put(ctx context.Context, expected uint64, e events.Event) (_ eve
 		// Duplicates are not looked for in the same order by a single server and
 		// by a cluster, so that "ours is there already" is a duplicate on one and
 		// a conflict on the other. The chain itself knows.
-		last, lastErr := c.lastSince(ctx, e.ChainKey(), expected, lagPatience)
+		last, readable, lastErr := c.end(ctx, e.ChainKey(), expected)
 		switch {
 		case lastErr != nil && !errors.Is(lastErr, ErrNoChain):
 			return events.Event{}, resultError, lastErr
-		case lastErr == nil && last.ID() == e.ID():
+		case readable && last.ID() == e.ID():
 			return last, resultDuplicate, nil
+		case begins && errors.Is(lastErr, ErrNoChain) && last.Sequence != expected:
+			expected = last.Sequence // nobody can read what is there
 		case last.Sequence != expected:
 			return events.Event{}, resultConflict, &LostRace{Last: last}
 		case err == nil:

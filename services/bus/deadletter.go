@@ -30,8 +30,9 @@ type deadLetter struct {
 	// Reason is what the worker said that terminated the message; empty when it
 	// was delivered too often.
 	Reason string
-	// Event is the message itself.
-	Event events.Event
+	// Subject is the message's, Event the message itself.
+	Subject string
+	Event   events.Event
 }
 
 // deadLetter reads what a notice of [events.DeadLetterStream] is about. An error
@@ -53,6 +54,7 @@ func (b *Bus) deadLetter(ctx context.Context, notice []byte) (deadLetter, error)
 	if err != nil {
 		return g, fmt.Errorf("dead letter of consumer %s: message %d: %w", g.Consumer, g.Sequence, err)
 	}
+	g.Subject = message.Subject
 	event, err := events.Decode(message.Subject, message.Header, message.Data)
 	if err != nil {
 		return g, fmt.Errorf("dead letter of consumer %s: message %d on %s: %w", g.Consumer, g.Sequence, message.Subject, err)
@@ -74,7 +76,7 @@ func givenUp(ctx context.Context, r *Runner, msg jetstream.Msg) (events.Event, *
 	case errors.Is(err, events.ErrMalformed), errors.Is(err, jetstream.ErrMsgNotFound):
 		log.Error().Err(err).Msg("the broker gave up on a message that is no event")
 		r.metrics.gaveUp(g.Consumer)
-		return events.Event{}, nil, nil
+		return events.Event{}, nil, r.chain.mend(ctx, g.Subject)
 	case err != nil:
 		return events.Event{}, nil, err
 	}

@@ -10,7 +10,11 @@ import (
 	"github.com/opsrelay/opsrelay/events"
 )
 
-// LastSince is lastSince.
+// LastSince is the event that newestSince finds.
 func (c *Chain) LastSince(ctx context.Context, key events.ChainKey, sequence uint64, patience time.Duration) (events.Event, error) {
-	return c.lastSince(ctx, key, sequence, patience)
+	newest, err := c.newestSince(ctx, key, sequence, patience)
+	if err != nil {
+		return events.Event{}, err
+	}
+	return eventOf(newest)
 }

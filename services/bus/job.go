@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/faultpoint"
+	"github.com/opsrelay/opsrelay/services/safely"
 )
 
 const (
@@ -65,7 +65,7 @@ func (j *job) run() outcome {
 		case j.alive.Err() != nil:
 			return j.handOver()
 		case errors.As(err, &lost):
-			return j.release(lost.Last)
+			return j.lose(lost.Last)
 		case errors.Is(context.Cause(j.ctx), ErrChainEnded):
 			return j.ended()
 		case errors.As(err, &permanent) && j.mayFail():
@@ -77,7 +77,7 @@ func (j *job) run() outcome {
 			j.log().Error().Err(err).Msg("step gave up, going on without it")
 			return j.acknowledge(outcomeGaveUp)
 		}
-		how := retryOf(err)
+		how := j.runner.retryOf(err)
 		if how.counts && j.exhausted(err) {
 			return j.fail(j.exhaustion())
 		}
@@ -85,12 +85,13 @@ func (j *job) run() outcome {
 	}
 }
 
-// try calls the step once. An event that comes again is looked at first: most
-// likely its chain has gone on, which is a [LostRace]. One that comes for the first
-// time is not, for the step confirms it before it writes, and what is published
-// expects the chain's end.
+// try calls the step once. An event that comes again or late is looked at first:
+// most likely its chain has gone on, which is a [LostRace]. Late is a first delivery,
+// too, of a consumer that was recreated or of a dead letter that is replayed. One
+// that comes in time is not looked at, for the step confirms it before it writes,
+// and what is published expects the chain's end.
 func (j *job) try() error {
-	if j.begun() > 1 {
+	if j.begun() > 1 || j.overdue() {
 		if err := j.confirm(j.ctx); err != nil {
 			return err
 		}
@@ -127,18 +128,16 @@ func (j *job) confirm(ctx context.Context) error {
 		return err
 	case newest.Sequence == j.event.Sequence:
 		return nil
-	default:
-		return lostTo(newest)
 	}
-}
-
-// lostTo is the race that was lost to a message.
-func lostTo(newest stored) error {
-	last, err := eventOf(newest)
-	if err != nil {
+	last, _, err := j.runner.chain.read(ctx, newest)
+	switch {
+	case errors.Is(err, ErrNoChain):
+		return &LostRace{}
+	case err != nil:
 		return err
+	default:
+		return &LostRace{Last: last}
 	}
-	return &LostRace{Last: last}
 }
 
 // begun is how often the step was begun until now: the attempts of this delivery,
@@ -197,19 +196,25 @@ func (j *job) exhaustion() events.Failure {
 }
 
 // call runs the step; a panic is an error like any other.
-func (j *job) call(ctx context.Context) (err error) {
-	defer j.recover(&err)
+func (j *job) call(ctx context.Context) error {
 	log := zerolog.Ctx(ctx).With().Int("attempt", j.attempts+1).Logger()
 	faultpoint.At("before handle", string(j.event.Fact))
-	j.next, err = j.step.Handle(log.WithContext(ctx), j.event, j.confirm)
-	return err
+	return j.safely(func() (err error) {
+		j.next, err = j.step.Handle(log.WithContext(ctx), j.event, j.confirm)
+		return err
+	})
 }
 
-func (j *job) recover(err *error) {
-	if problem := recover(); problem != nil {
-		j.log().Error().Bytes("stack", debug.Stack()).Interface("panic", problem).Msg("step panicked")
-		*err = fmt.Errorf("%w: it panicked: %v", errDefect, problem)
+// safely calls f, which is the step's. A panic in it, or in a goroutine of its own
+// that it waited for ([safely.Group]), is a defect.
+func (j *job) safely(f func() error) error {
+	err := safely.Do(f)
+	var panicked *safely.Panic
+	if errors.As(err, &panicked) {
+		j.log().Error().Bytes("stack", panicked.Stack).Interface("panic", panicked.Value).Msg("step panicked")
+		return fmt.Errorf("%w: %w", errDefect, panicked)
 	}
+	return err
 }
 
 // hear keeps what the step said last, for the failure that may come of it.
@@ -223,11 +228,11 @@ func (j *job) hear(err error) {
 }
 
 // wait pauses before the next attempt, until the deadline at most.
-func (j *job) wait(err error, how retry) {
+func (j *job) wait(err error, how Retry) {
 	j.hear(err)
 	var notYet *notYet
 	var permanent *events.Failure
-	delay := how.delay(j.attempts+1, err)
+	delay := how.delay(j.attempts + 1)
 	if errors.As(err, &notYet) {
 		delay = max(notYet.after, minDelay)
 		j.log().Debug().Str("reason", notYet.reason).Dur("after_ms", delay).Msg("not yet")
@@ -236,7 +241,7 @@ func (j *job) wait(err error, how retry) {
 		if errors.As(err, &permanent) {
 			j.runner.metrics.insisted.WithLabelValues(j.runner.cfg.Consumer.Name).Inc()
 		}
-		j.log().Warn().Int("attempt", j.attempts).Str("class", how.class).Dur("again_ms", delay).Err(err).Msg("step failed, trying again")
+		j.log().Warn().Int("attempt", j.attempts).Str("class", how.Class).Dur("again_ms", delay).Err(err).Msg("step failed, trying again")
 	}
 	if deadline := j.event.Operation.Deadline; j.mayFail() && !deadline.IsZero() {
 		delay = min(delay, max(0, j.left()))

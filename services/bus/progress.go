@@ -206,7 +206,7 @@ func (r *Runner) recheck(ctx context.Context) {
 			continue // it looks itself, at its begin
 		}
 		for attempt := 1; attempt <= len(retryDelays); attempt++ {
-			last, err := r.chain.lastSince(ctx, event.ChainKey(), event.Sequence, lagPatience)
+			last, err := r.chain.newestSince(ctx, event.ChainKey(), event.Sequence, lagPatience)
 			if err == nil || errors.Is(err, ErrNoChain) {
 				f.endIf(func(events.Event) bool { return last.Sequence != event.Sequence })
 				break

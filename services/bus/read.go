@@ -25,13 +25,18 @@ type stored struct {
 }
 
 // lastMessage reads the newest message of the stream under a subject, which may
-// be a wildcard; atSequence reads one message. Both ask the stream's leader, so
-// that the answer is never stale, and both need one right only:
+// be a wildcard, nextMessage the first one from a sequence on; atSequence reads one
+// message. All ask the stream's leader, so that the answer is never stale, and all
+// need one right only:
 // $JS.API.STREAM.MSG.GET.<stream>. The client's own method first asks for the
 // stream's configuration. A message that is not there is
 // [jetstream.ErrMsgNotFound].
 func (b *Bus) lastMessage(ctx context.Context, stream, subject string) (stored, error) {
 	return b.readMessage(ctx, stream, map[string]any{"last_by_subj": subject})
+}
+
+func (b *Bus) nextMessage(ctx context.Context, stream, subject string, from uint64) (stored, error) {
+	return b.readMessage(ctx, stream, map[string]any{"next_by_subj": subject, "seq": from})
 }
 
 func (b *Bus) atSequence(ctx context.Context, stream string, sequence uint64) (stored, error) {

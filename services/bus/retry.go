@@ -6,39 +6,39 @@ package bus
 import (
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// retry is what becomes of one class of errors.
-type retry struct {
-	// class is its name in the log.
-	class string
-	// is tells whether an error belongs to it.
-	is func(error) bool
-	// delays are the pauses between the attempts. The last one repeats.
-	delays []time.Duration
+// Retry is how one class of errors is waited out.
+type Retry struct {
+	// Class is its name in the log.
+	Class string
+	// Delays are the pauses between the attempts. The last one repeats. None means
+	// what the runner does where nothing better is known.
+	Delays []time.Duration
+	// After is how long whoever refused asks to wait at least.
+	After time.Duration
+
 	// counts says that the step itself failed, which spec.maxRetries bounds. What
 	// its surroundings do is waited out until the deadline.
 	counts bool
 }
 
-// retries is the whole policy: the first class that an error belongs to.
-var retries = []retry{
-	// Somebody else wrote in between: what is there now is read at once.
-	{"conflict", apierrors.IsConflict, delays(10*time.Millisecond, 50*time.Millisecond, 250*time.Millisecond, time.Second), false},
-	// A right that is missing may be granted; a quota may be raised.
-	{"forbidden", isForbidden, delays(time.Second, 2*time.Second, 5*time.Second, 10*time.Second), false},
-	// The step itself is at a loss: it panicked, or answered what it must not.
-	{"failed", func(err error) bool { return errors.Is(err, errDefect) }, retryDelays, true},
-	// Kubernetes or the broker is away, has too much to do, or says no to what may be
-	// possible once something else is there. There are too many ways to say so to
-	// list them all, and a request that fails for one would fail in vain.
-	{"unavailable", func(error) bool { return true }, retryDelays, false},
-}
+// Forbidden is a right that is missing and may be granted, or a quota that may be
+// raised.
+var Forbidden = Retry{Class: "forbidden", Delays: delays(time.Second, 2*time.Second, 5*time.Second, 10*time.Second)}
+
+// failed is a step that is itself at a loss: it panicked, or answered what it must
+// not.
+var failed = Retry{Class: "failed", counts: true}
+
+// unavailable is all else: whoever the step needs is away, has too much to do, or
+// says no to what may be possible once something else is there. There are too many
+// ways to say so to list them all, and a request that fails for one would fail in
+// vain.
+var unavailable = Retry{Class: "unavailable"}
 
 // errDefect is in the errors that are the step's own.
 var errDefect = errors.New("a defect of the step")
@@ -53,18 +53,28 @@ func delays(list ...time.Duration) []time.Duration { return list }
 // minDelay keeps a step from being called in a tight loop.
 const minDelay = 10 * time.Millisecond
 
-// retryOf finds what becomes of an error.
-func retryOf(err error) retry {
-	return retries[slices.IndexFunc(retries, func(r retry) bool { return r.is(err) })]
+// retryOf finds how an error is waited out.
+func (r *Runner) retryOf(err error) Retry {
+	switch {
+	case errors.Is(err, errDefect):
+		return failed
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return Forbidden
+	case r.cfg.Retry != nil:
+		if known, ok := r.cfg.Retry(err); ok {
+			return known
+		}
+	}
+	return unavailable
 }
 
-// delay is the pause after the given attempt, or as long as the server asks for.
-func (r retry) delay(attempt int, err error) time.Duration {
-	d := bent(r.delays, attempt)
-	if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
-		d = max(d, jitter(time.Duration(seconds)*time.Second))
+// delay is the pause after the given attempt, counted from 1.
+func (r Retry) delay(attempt int) time.Duration {
+	table := r.Delays
+	if len(table) == 0 {
+		table = retryDelays
 	}
-	return d
+	return max(bent(table, attempt), jitter(r.After))
 }
 
 // retryDelay is the pause after the given attempt at something that is no step.
@@ -79,8 +89,4 @@ func bent(table []time.Duration, attempt int) time.Duration {
 // together do not come back together.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
-}
-
-func isForbidden(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || errors.Is(err, nats.ErrPermissionViolation)
 }

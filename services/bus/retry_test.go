@@ -13,8 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
@@ -43,17 +41,13 @@ func TestMaxRetries(t *testing.T) {
 // fail, however often.
 func TestF53_TheSurroundingsAreWaitedOut(t *testing.T) {
 	t.Parallel()
-	resource := schema.GroupResource{Group: "kubedb.com", Resource: "singlestores"}
+	conflict := errors.New("409 Conflict")
 	for name, err := range map[string]error{
-		"conflict":    apierrors.NewConflict(resource, "db", errors.New("changed")),
-		"throttled":   apierrors.NewTooManyRequests("slow down", 0),
-		"internal":    apierrors.NewInternalError(errors.New("etcd has no leader")),
-		"unavailable": apierrors.NewServiceUnavailable("starting"),
-		"timeout":     apierrors.NewServerTimeout(resource, "get", 0),
-		"expired":     apierrors.NewResourceExpired("too old resource version"),
-		"connection":  errors.New("http2: client connection lost"),
-		"broker":      nats.ErrReconnectBufExceeded,
-		"not yet":     bus.NotYet(time.Millisecond, "the pod is not gone"),
+		"a class of its own": conflict,
+		"connection":         errors.New("http2: client connection lost"),
+		"broker":             nats.ErrReconnectBufExceeded,
+		"broker's rights":    nats.ErrPermissionViolation,
+		"not yet":            bus.NotYet(time.Millisecond, "the pod is not gone"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,12 +55,15 @@ func TestF53_TheSurroundingsAreWaitedOut(t *testing.T) {
 			op := requested("u1").Operation
 			op.MaxRetries = 0
 			calls := 0
-			run(t, b.runner(answering(events.Requested, func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
+			retry := func(err error) (bus.Retry, bool) {
+				return bus.Retry{Class: "conflict", Delays: []time.Duration{time.Millisecond}, After: 2 * time.Millisecond}, errors.Is(err, conflict)
+			}
+			run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.PauserConsumer, Source: "pauser", Retry: retry, Step: answering(events.Requested, func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
 				if calls++; calls <= 3 {
 					return events.Event{}, fmt.Errorf("pause: %w", err)
 				}
 				return e.Next(events.Paused), nil
-			})))
+			})}))
 			first, err := b.chain.Begin(b.ctx, events.First(events.Requested, "singlestore", op))
 			require.NoError(t, err)
 			b.becomes(t, first, events.Paused)

@@ -110,7 +110,7 @@ func TestRedeliveryAfterALostAck(t *testing.T) {
 	run(t, b.runner(step))
 	b.idle(t, events.PauserConsumer)
 	require.Zero(t, step.handled.Load(), "the effect is repeated for nothing")
-	require.EqualValues(t, 1, step.released.Load())
+	require.Zero(t, step.released.Load(), "what a live request holds is taken from it")
 	require.Equal(t, paused, b.last(t, first))
 }
 

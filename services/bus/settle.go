@@ -38,7 +38,11 @@ const (
 	outcomeUnacknowledged outcome = "unacknowledged"
 )
 
-// conclude publishes the successor, if there is one, and acknowledges.
+// conclude publishes the successor, if there is one, and acknowledges. What is held
+// is let go of between the two, where the chain ends without this step: so the
+// failure is known and the target can be resumed however long that takes, and the
+// event is in progress until nothing is held any more, so that nobody takes its
+// worker away. Should the worker die in between, the event comes again and is stale.
 func (j *job) conclude(next events.Event, published outcome) outcome {
 	if next.Fact == "" {
 		return j.acknowledge(outcomeDone)
@@ -46,13 +50,15 @@ func (j *job) conclude(next events.Event, published outcome) outcome {
 	next = next.WithAttempts(j.begun())
 	for attempt := 1; ; attempt++ {
 		// The last try at shutdown is worth its time: the effect is there.
-		_, err := j.runner.chain.Follow(context.WithoutCancel(j.alive), j.event, next)
+		stored, err := j.runner.chain.Follow(context.WithoutCancel(j.alive), j.event, next)
 		var lost *LostRace
 		switch {
+		case err == nil && stored.Fact == events.Failed:
+			return j.letGo(stored, published)
 		case err == nil:
 			return j.acknowledge(published)
 		case errors.As(err, &lost):
-			return j.release(lost.Last)
+			return j.lose(lost.Last)
 		case j.alive.Err() != nil:
 			return j.handOver()
 		}
@@ -64,10 +70,12 @@ func (j *job) conclude(next events.Event, published outcome) outcome {
 // ended finds out what the chain has instead.
 func (j *job) ended() outcome {
 	for attempt := 1; ; attempt++ {
-		last, err := j.runner.chain.lastSince(j.alive, j.event.ChainKey(), j.event.Sequence+1, lagPatience)
+		last, _, err := j.runner.chain.end(j.alive, j.event.ChainKey(), j.event.Sequence+1)
 		switch {
+		case err == nil && last.Sequence == j.event.Sequence:
+			return j.handOver() // whoever said that it ended was wrong
 		case err == nil || errors.Is(err, ErrNoChain):
-			return j.release(last)
+			return j.lose(last)
 		case j.alive.Err() != nil:
 			return j.handOver()
 		}
@@ -76,47 +84,43 @@ func (j *job) ended() outcome {
 	}
 }
 
-// fail has the step let go of what it holds, and publishes failed. Should that
-// be impossible, the chain's timer fails the request, and the step goes on trying.
-func (j *job) fail(f events.Failure) outcome {
-	next := j.event.Failed(f)
-	if !j.letGo(next) {
-		return j.handOver()
+// fail publishes failed.
+func (j *job) fail(f events.Failure) outcome { return j.conclude(j.event.Failed(f), outcomeFailed) }
+
+// lose ends the work on an event whose chain has the given end instead of what
+// this step would say. A chain that goes on is left alone: what is held for it is
+// another worker's, or another step's, by now.
+func (j *job) lose(last events.Event) outcome {
+	if atWork(last.Fact) {
+		return j.acknowledge(outcomeStale)
 	}
-	return j.conclude(next, outcomeFailed)
+	return j.letGo(last, outcomeStale)
 }
 
-// release has the step let go of what it holds for a chain that went on without
-// it, and acknowledges.
-func (j *job) release(last events.Event) outcome {
-	if !j.letGo(last) {
-		return j.handOver()
-	}
-	return j.acknowledge(outcomeStale)
+// atWork reports whether a chain that ends with the fact is being worked on. Facts
+// of a newer version are taken for that.
+func atWork(fact events.Fact) bool {
+	return fact != "" && fact != events.Failed && fact != events.Cancelled && !fact.Ends()
 }
 
-// letGo has the step let go of what it holds. It tries until that is done, and
-// returns false at shutdown.
-func (j *job) letGo(last events.Event) bool {
+// letGo has the step let go of what it holds, tries until that is done, and
+// acknowledges. At shutdown the event is handed over.
+func (j *job) letGo(last events.Event, o outcome) outcome {
+	step, ok := j.step.(Releaser)
+	if !ok {
+		return j.acknowledge(o)
+	}
 	for attempt := 1; ; attempt++ {
-		err := j.tryLetGo(last)
+		err := j.safely(func() error { return step.Release(j.alive, j.event, last) })
 		switch {
 		case err == nil:
-			return true
+			return j.acknowledge(o)
 		case j.alive.Err() != nil:
-			return false
+			return j.handOver()
 		}
 		j.log().Warn().Int("attempt", attempt).Err(err).Msg("cannot let go, trying again")
-		_ = pause(j.alive, retryDelay(attempt))
+		_ = pause(j.alive, j.runner.retryOf(err).delay(attempt))
 	}
-}
-
-func (j *job) tryLetGo(last events.Event) (err error) {
-	defer j.recover(&err)
-	if step, ok := j.step.(Releaser); ok {
-		return step.Release(j.alive, j.event, last)
-	}
-	return nil
 }
 
 // acknowledge tells the broker that the event is answered, and waits for its

@@ -43,12 +43,23 @@ func (f StepFunc) Handle(ctx context.Context, event events.Event, confirm Confir
 // returns the error as it is.
 type Confirm func(ctx context.Context) error
 
-// Releaser is implemented by a [Step] that may hold something for an event. It
-// is called when the event's chain went on without this step (a lost race, a
-// stale redelivery, an end elsewhere) before the event is acknowledged, and
-// before failed is published for it. It must be idempotent: it is called for
-// events, too, that the step had never seen. Last is what the chain has instead,
-// or is about to have; the zero Event if it has nothing any more.
+// Releaser is implemented by a [Step] that may hold something for an event: a
+// pause, a pod that is kept down, an object that is deleted and not yet recreated.
+//
+// Release is called when the event's chain ended without the step's answer: after
+// failed is stored for the event, whoever published it, after it was cancelled, and
+// for an event that comes when its chain has ended or is gone. It is not called for
+// an event whose chain is at work behind it, however often and late it comes.
+//
+// It returns nil when nothing is held any more, and not before: it waits, or it
+// returns an error and is called again. The event is acknowledged only then, so that
+// a worker that still holds something has a message in progress, and whatever scales
+// workers by that does not take it away. It must be idempotent: it is called for
+// events, too, that the step had never seen, and again by another worker if this
+// one dies.
+//
+// last is the end of the chain; the zero Event if it has nothing any more. The
+// context ends at shutdown only.
 type Releaser interface {
 	Release(ctx context.Context, event, last events.Event) error
 }
@@ -75,6 +86,9 @@ type RunnerConfig struct {
 	// Concurrency is how many events it works on at once. If not set, 1024:
 	// most of them wait.
 	Concurrency int
+	// Retry tells how an error is waited out that the runner cannot know, an API
+	// server's for one. It may be nil.
+	Retry func(error) (Retry, bool)
 	// Observer is for a step that only looks: it handles the facts of chains
 	// that have gone on as well, has no deadline, and never fails a request.
 	Observer bool

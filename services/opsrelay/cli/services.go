@@ -202,7 +202,7 @@ database, so that it is made anew whoever dies meanwhile.`,
 
 // runStep runs a step on its consumer until the context ends.
 func runStep(ctx context.Context, env environment, config bus.RunnerConfig) error {
-	config.Registerer = env.registry
+	config.Registerer, config.Retry = env.registry, retryOf
 	if config.Source == "" {
 		config.Source = config.Consumer.Name
 	}

@@ -5,8 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,19 +17,28 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
 	volumeutil "k8s.io/kubernetes/pkg/volume/util"
 )
 
 const nodeExpansionWorkers = 16
 
-// nodeExpander plays the kubelet's part in growing a volume. Like a kubelet it
-// acts when a pod that mounts the volume is synced: at once when the pod starts
-// or its metadata changes, else when its sync period is over.
+// Back-off of a growth that failed, as long as the kubelet's for an operation on a
+// volume.
+const (
+	firstExpansionRetry = 500 * time.Millisecond
+	lastExpansionRetry  = 2*time.Minute + 2*time.Second
+)
+
+// nodeExpander plays the kubelet's part in growing a volume: for the size that was
+// allocated, which may be less than what the claim asks for, and only while a pod
+// runs with it. Like a kubelet it learns of it when such a pod is synced: at once
+// when the pod starts or its metadata changes, else when its sync period is over.
+// From then on it tries again by itself, whatever its driver answered.
 type nodeExpander struct {
 	client kubernetes.Interface
 	driver csi.NodeClient
@@ -41,10 +48,12 @@ type nodeExpander struct {
 	delay  time.Duration
 
 	mu sync.Mutex
-	// pendingSince is when a claim was first seen waiting for its node.
-	pendingSince map[types.UID]time.Time
+	// due is when a claim that waits for its node is looked at without a nudge.
+	due map[cache.ObjectName]time.Time
 	// nudged are the claims whose pod was synced and that were not looked at since.
 	nudged map[cache.ObjectName]bool
+	// failed is the back-off of those that were tried and did not grow.
+	failed workqueue.TypedRateLimiter[cache.ObjectName]
 }
 
 // byClaim indexes pods by the claims they mount.
@@ -54,7 +63,8 @@ func newNodeExpander(client kubernetes.Interface, driver csi.NodeClient, shared 
 	pods, claims := shared.Core().V1().Pods().Informer(), shared.Core().V1().PersistentVolumeClaims()
 	e := &nodeExpander{
 		client: client, driver: driver, claims: claims.Lister(), pods: pods.GetIndexer(), delay: delay,
-		pendingSince: map[types.UID]time.Time{}, nudged: map[cache.ObjectName]bool{},
+		due: map[cache.ObjectName]time.Time{}, nudged: map[cache.ObjectName]bool{},
+		failed: workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](firstExpansionRetry, lastExpansionRetry),
 	}
 	e.queue = newWorkQueue("node-expansion", nodeExpansionWorkers, e.sync)
 	err := pods.AddIndexers(cache.Indexers{byClaim: func(obj any) ([]string, error) {
@@ -82,10 +92,11 @@ func newNodeExpander(client kubernetes.Interface, driver csi.NodeClient, shared 
 func (e *nodeExpander) run(ctx context.Context) error { return e.queue.run(ctx) }
 
 func (e *nodeExpander) claimChanged(claim *corev1.PersistentVolumeClaim) {
-	if pendingOnNode(claim) {
+	switch {
+	case pendingOnNode(claim):
 		e.queue.add(cache.MetaObjectToName(claim))
-	} else {
-		e.forget(claim.UID)
+	case expansion(claim) != corev1.PersistentVolumeClaimNodeResizeInfeasible: // which the resizer hands back
+		e.forget(cache.MetaObjectToName(claim))
 	}
 }
 
@@ -94,6 +105,9 @@ func (e *nodeExpander) podChanged(old, pod *corev1.Pod) {
 		return
 	}
 	for _, claim := range claimsOf(pod) {
+		if old.Status.Phase != corev1.PodRunning {
+			e.forget(claim) // it is mounted anew
+		}
 		e.nudge(claim)
 		e.queue.add(claim)
 	}
@@ -129,13 +143,22 @@ func (e *nodeExpander) sync(ctx context.Context, key cache.ObjectName) (err erro
 	if !pendingOnNode(claim) {
 		return nil
 	}
-	wait := time.Until(e.firstSeen(claim.UID).Add(e.delay))
 	if !e.mounted(key) {
 		return nil // the pod that mounts it next brings it back
 	}
-	if !nudged && wait > 0 {
+	wait := time.Until(e.dueAt(key))
+	if tried := e.failed.NumRequeues(key) > 0; wait > 0 && (tried || !nudged) {
 		e.queue.addAfter(key, wait)
 		return nil
+	}
+	return e.expand(ctx, claim)
+}
+
+// expand does the node's part, and writes what came of it as a kubelet does.
+func (e *nodeExpander) expand(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
+	claim, err := volumeutil.MarkNodeExpansionInProgress(claim, e.client)
+	if err != nil {
+		return err
 	}
 	size := claim.Status.AllocatedResources[corev1.ResourceStorage]
 	_, err = e.driver.NodeExpandVolume(ctx, &csi.NodeExpandVolumeRequest{
@@ -144,20 +167,25 @@ func (e *nodeExpander) sync(ctx context.Context, key cache.ObjectName) (err erro
 	if err != nil {
 		return e.fail(claim, err)
 	}
-	return e.finish(ctx, claim)
+	_, err = volumeutil.MarkNodeExpansionFinishedWithRecovery(claim, size, e.client)
+	return err // the claim's change forgets it
 }
 
-// fail writes what the kubelet does of a growth that the driver refuses. One that
-// can never go well is handed back to the resizer, any other is tried again.
-func (e *nodeExpander) fail(claim *corev1.PersistentVolumeClaim, refusal error) error {
+// fail writes what the kubelet does of a growth that the driver refuses, and tries
+// again later: one that can never go well once the resizer has handed it back. The
+// condition keeps the words of the first refusal.
+func (e *nodeExpander) fail(claim *corev1.PersistentVolumeClaim, refusal error) (err error) {
+	key := cache.MetaObjectToName(claim)
+	wait := e.failed.When(key)
+	e.setDue(key, time.Now().Add(wait))
+	e.queue.addAfter(key, wait)
 	switch status.Code(refusal) {
 	case codes.OutOfRange, codes.InvalidArgument, codes.NotFound:
-		_, err := volumeutil.MarkNodeExpansionInfeasible(claim, e.client, refusal)
-		return err
+		_, err = volumeutil.MarkNodeExpansionInfeasible(claim, e.client, refusal)
 	default:
-		_, err := volumeutil.MarkNodeExpansionFailedCondition(claim, e.client, refusal)
-		return errors.Join(refusal, err)
+		_, err = volumeutil.MarkNodeExpansionFailedCondition(claim, e.client, refusal)
 	}
+	return err
 }
 
 // claim reads a claim; for a nudge from the API itself, as a kubelet does,
@@ -167,29 +195,6 @@ func (e *nodeExpander) claim(ctx context.Context, key cache.ObjectName, live boo
 		return e.client.CoreV1().PersistentVolumeClaims(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	}
 	return e.claims.PersistentVolumeClaims(key.Namespace).Get(key.Name)
-}
-
-// finish is the kubelet's last patch: capacity, statuses and conditions at once.
-func (e *nodeExpander) finish(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
-	size := claim.Status.AllocatedResources[corev1.ResourceStorage]
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": claim.ResourceVersion},
-		"status": map[string]any{
-			"capacity":                  map[string]any{"storage": size.String()},
-			"allocatedResourceStatuses": nil,
-			"conditions":                nil,
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("encode the patch of claim %s: %w", claim.Name, err)
-	}
-	_, err = e.client.CoreV1().PersistentVolumeClaims(claim.Namespace).
-		Patch(ctx, claim.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("finish the growth of claim %s/%s: %w", claim.Namespace, claim.Name, err)
-	}
-	e.forget(claim.UID)
-	return nil
 }
 
 // mounted tells whether a running pod has the claim.
@@ -213,24 +218,39 @@ func (e *nodeExpander) takeNudge(claim cache.ObjectName) bool {
 	return e.nudged[claim]
 }
 
-func (e *nodeExpander) firstSeen(claim types.UID) time.Time {
+// dueAt is when the claim is looked at without a nudge, counted from when it was
+// first seen waiting for its node.
+func (e *nodeExpander) dueAt(claim cache.ObjectName) time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, ok := e.pendingSince[claim]; !ok {
-		e.pendingSince[claim] = time.Now()
+	if _, ok := e.due[claim]; !ok {
+		e.due[claim] = time.Now().Add(e.delay)
 	}
-	return e.pendingSince[claim]
+	return e.due[claim]
 }
 
-func (e *nodeExpander) forget(claim types.UID) {
+func (e *nodeExpander) setDue(claim cache.ObjectName, at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.pendingSince, claim)
+	e.due[claim] = at
+}
+
+func (e *nodeExpander) forget(claim cache.ObjectName) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.due, claim)
+	e.failed.Forget(claim)
 }
 
 // pendingOnNode tells whether the controller's part is done and the node's is not.
 func pendingOnNode(claim *corev1.PersistentVolumeClaim) bool {
-	return claim.Status.AllocatedResourceStatuses[corev1.ResourceStorage] == corev1.PersistentVolumeClaimNodeResizePending
+	state := expansion(claim)
+	return state == corev1.PersistentVolumeClaimNodeResizePending || state == corev1.PersistentVolumeClaimNodeResizeInProgress
+}
+
+// expansion is what the claim's status says of its growth.
+func expansion(claim *corev1.PersistentVolumeClaim) corev1.ClaimResourceStatus {
+	return claim.Status.AllocatedResourceStatuses[corev1.ResourceStorage]
 }
 
 // claimsOf names the claims that a pod mounts.

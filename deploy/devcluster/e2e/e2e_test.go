@@ -121,6 +121,8 @@ func TestVolumes(t *testing.T) {
 				t.Errorf("grown %s after the nudge, want at once", since)
 			}
 		})
+		t.Run("node expansion without a pod that runs", func(t *testing.T) { t.Parallel(); d.testHeldDead(t) })
+		t.Run("node error", func(t *testing.T) { t.Parallel(); d.testNodeError(t) })
 		t.Run("expansion not allowed", func(t *testing.T) {
 			t.Parallel()
 			d.claimWithPod(t, "e", "fixed")
@@ -189,6 +191,55 @@ func (d *devcluster) testOfflineOnly(t *testing.T) {
 	if _, err := pods.Get(t.Context(), "h", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("a pod without finalizers is still there: %v", err)
 	}
+}
+
+// testHeldDead grows a volume twice while its pod is held dead: the node's part is
+// done when a pod runs again, first for the size that was allocated first.
+func (d *devcluster) testHeldDead(t *testing.T) {
+	d.claimWithPod(t, "i", "node-expansion")
+	pods := d.client.CoreV1().Pods("default")
+	_, err := pods.Patch(t.Context(), "i", types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/hold"]}}`), metav1.PatchOptions{})
+	must(t, err)
+	must(t, pods.Delete(t.Context(), "i", metav1.DeleteOptions{}))
+	d.awaitPod(t, "i", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
+	d.request(t, "i", "2Gi")
+	pending := func(c *corev1.PersistentVolumeClaim) bool {
+		return status(c) == corev1.PersistentVolumeClaimNodeResizePending
+	}
+	d.awaitClaim(t, "i", pending)
+	d.request(t, "i", "3Gi")
+	_, err = pods.Patch(t.Context(), "i", types.MergePatchType, []byte(`{"metadata":{"annotations":{"nudge":"1"}}}`), metav1.PatchOptions{})
+	must(t, err)
+	time.Sleep(5 * time.Second) // longer than the node's delay
+	c := d.awaitClaim(t, "i", pending)
+	if allocated := c.Status.AllocatedResources.Storage().String(); allocated != "2Gi" || c.Status.Capacity.Storage().String() != "1Gi" {
+		t.Errorf("%s allocated, capacity %s, want 2Gi and 1Gi while no pod runs", allocated, c.Status.Capacity.Storage())
+	}
+	_, err = pods.Patch(t.Context(), "i", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+	must(t, err)
+	d.pod(t, "i")
+	c = d.awaitClaim(t, "i", func(c *corev1.PersistentVolumeClaim) bool { return c.Status.Capacity.Storage().String() != "1Gi" })
+	if got := c.Status.Capacity.Storage().String(); got != "2Gi" {
+		t.Errorf("capacity %s, want 2Gi first", got)
+	}
+	d.awaitSize(t, "i", "3Gi")
+}
+
+// testNodeError has a node fail, and find out by itself that it does not any more.
+func (d *devcluster) testNodeError(t *testing.T) {
+	d.claimWithPod(t, "j", "node-expansion")
+	d.fault(t, "default.j", `{"code":"OUT_OF_RANGE","message":"too large","operation":"nodeExpand","times":2}`)
+	d.request(t, "j", "2Gi")
+	d.awaitClaim(t, "j", func(c *corev1.PersistentVolumeClaim) bool {
+		return status(c) == corev1.PersistentVolumeClaimNodeResizeInfeasible
+	})
+	c := d.awaitClaim(t, "j", func(c *corev1.PersistentVolumeClaim) bool {
+		return status(c) == corev1.PersistentVolumeClaimNodeResizePending || status(c) == ""
+	})
+	if status(c) != "" && !strings.Contains(fmt.Sprint(c.Status.Conditions), "too large") {
+		t.Errorf("conditions %+v do not carry the driver's message while the node tries again", c.Status.Conditions)
+	}
+	d.awaitSize(t, "j", "2Gi")
 }
 
 func (d *devcluster) testStatefulSet(t *testing.T) {
@@ -358,6 +409,12 @@ func (d *devcluster) claim(t *testing.T, name, class string) {
 func (d *devcluster) claimWithPod(t *testing.T, name, class string) {
 	t.Helper()
 	d.claim(t, name, class)
+	d.pod(t, name)
+}
+
+// pod creates a pod that runs with the claim of its name.
+func (d *devcluster) pod(t *testing.T, name string) {
+	t.Helper()
 	_, err := d.client.CoreV1().Pods("default").Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{

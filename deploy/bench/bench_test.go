@@ -6,14 +6,14 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/notrun"
+	"github.com/opsrelay/opsrelay/deploy/stack"
 )
 
 // TestMain is also the broker, which is this program in another process.
@@ -27,15 +27,11 @@ func TestMain(m *testing.M) {
 // A request costs no more than is known. Times say nothing here: the machine may
 // be busy.
 func TestWhatARequestCosts(t *testing.T) {
+	notrun.SkipShort(t)
 	t.Parallel()
 	directory := t.TempDir()
-	root, err := cluster.Root()
-	require.NoError(t, err)
 	c := &config{pairs: 1, shape: shapes["one"], replicas: 1, waitFor: time.Second, nats: natsR1, binary: filepath.Join(directory, "opsrelay")}
-	build := exec.Command("go", "build", "-o", c.binary, "./services/opsrelay")
-	build.Dir = root
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	require.NoError(t, stack.Build(c.binary, false))
 
 	r, err := c.measure(t.Context(), 1)
 	require.NoError(t, err)

@@ -19,6 +19,7 @@ import (
 	"github.com/opsrelay/opsrelay/deploy/cluster"
 	"github.com/opsrelay/opsrelay/deploy/cluster/clustertest"
 	"github.com/opsrelay/opsrelay/deploy/crds"
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 )
 
 // development is the cluster of all tests, with the definitions; nil where none is built.
@@ -44,6 +45,7 @@ func object(t *testing.T, resource schema.GroupVersionResource, name, spec strin
 
 func connect(t *testing.T) dynamic.Interface {
 	t.Helper()
+	notrun.SkipShort(t)
 	require.NotNil(t, development, cluster.ErrNotBuilt.Error())
 	client, err := dynamic.NewForConfig(development.Config())
 	require.NoError(t, err)

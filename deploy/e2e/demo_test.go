@@ -14,15 +14,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 )
 
 // The README's first command: it ends well and leaves nothing behind.
 func TestDemo(t *testing.T) {
+	notrun.SkipShort(t)
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "demo")
 	root, err := cluster.Root()
 	require.NoError(t, err)
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./deploy/demo")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", program, "./deploy/demo")
 	build.Dir = root
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -52,6 +54,7 @@ func TestDemo(t *testing.T) {
 
 // Another cluster is used only when its name is confirmed.
 func TestDemoAsksBeforeItTouchesACluster(t *testing.T) {
+	notrun.SkipShort(t)
 	t.Parallel()
 	root, err := cluster.Root()
 	require.NoError(t, err)

@@ -9,18 +9,17 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/opsrelay/opsrelay/deploy/cluster"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 )
 
-// shared is the stack of all tests that leave the services alone.
+// shared is the stack of all tests that leave the services alone. With -short there
+// is none, and whoever needs it is to call [notrun.SkipShort].
 var shared *stack.Stack
 
 // binary is the opsrelay binary under test.
@@ -36,12 +35,16 @@ func run(m *testing.M) int {
 	if err := flag.Set("test.parallel", sideBySide); err != nil {
 		return fail(err)
 	}
+	if testing.Short() {
+		return m.Run()
+	}
 	directory, err := os.MkdirTemp("", "opsrelay-e2e-")
 	if err != nil {
 		return fail(err)
 	}
 	defer func() { _ = os.RemoveAll(directory) }() // temporary anyway
-	if err := build(directory); err != nil {
+	binary = filepath.Join(directory, "opsrelay")
+	if err := stack.Build(binary, raceDetector); err != nil {
 		return fail(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
@@ -68,26 +71,6 @@ func run(m *testing.M) int {
 		}
 	}
 	return code
-}
-
-// build builds the binary under test, with the race detector if this test has
-// it.
-func build(directory string) error {
-	root, err := cluster.Root()
-	if err != nil {
-		return err
-	}
-	binary = filepath.Join(directory, "opsrelay")
-	args := []string{"build", "-o", binary}
-	if raceDetector {
-		args = append(args, "-race")
-	}
-	cmd := exec.Command("go", append(args, "./services/opsrelay")...)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build opsrelay: %w\n%s", err, out)
-	}
-	return nil
 }
 
 func fail(err error) int {

@@ -15,12 +15,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 )
 
 // Every service is a process with probes and metrics, and ends well when it is
 // asked to.
 func TestProbesAndMetrics(t *testing.T) {
+	notrun.SkipShort(t)
 	for _, service := range append(append([]string{}, stack.Relay...), stack.KubeDB...) {
 		t.Run(service, func(t *testing.T) {
 			t.Parallel()
@@ -59,6 +61,7 @@ func TestProbesAndMetrics(t *testing.T) {
 
 // A service that cannot reach what it needs says what to do.
 func TestProcessErrorsSayWhatToDo(t *testing.T) {
+	notrun.SkipShort(t)
 	t.Parallel()
 	cases := []struct {
 		name string

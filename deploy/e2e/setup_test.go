@@ -18,6 +18,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/invariant"
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
@@ -39,6 +40,7 @@ type bundle struct {
 // invariants are checked when the test ends.
 func setup(t *testing.T) *bundle {
 	t.Helper()
+	notrun.SkipShort(t)
 	t.Parallel()
 	return setupOn(t, shared)
 }
@@ -46,6 +48,7 @@ func setup(t *testing.T) *bundle {
 // setupOwn returns a bundle on a stack of the test's own.
 func setupOwn(t *testing.T, options stack.Options) *bundle {
 	t.Helper()
+	notrun.SkipShort(t)
 	t.Parallel()
 	options.Directory, options.Binary, options.AuditReads = t.TempDir(), binary, true
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

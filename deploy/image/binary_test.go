@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 )
 
 // largestBinary is what the program may take, in bytes. It has 46 MB; with all that
@@ -20,6 +21,7 @@ const largestBinary = 54 << 20
 // One dependency that looks a method up by its name keeps the linker from leaving
 // any out.
 func TestNothingIsLinkedThatNobodyCalls(t *testing.T) {
+	notrun.SkipShort(t)
 	t.Parallel()
 	root, err := cluster.Root()
 	require.NoError(t, err)

@@ -11,6 +11,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 )
 
 const board = "board"
@@ -58,6 +60,7 @@ func TestTheBoardIsReached(t *testing.T) {
 // Its command is understood as it stands: the board gets as far as looking for
 // Kubernetes.
 func TestTheBoardUnderstandsItsCommand(t *testing.T) {
+	notrun.SkipShort(t)
 	t.Parallel()
 	objects := with(t, relay, board)
 	c := objects.workload(t, board).template.Spec.Containers[0]

@@ -24,6 +24,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 	"github.com/opsrelay/opsrelay/services/bus"
 	"github.com/opsrelay/opsrelay/services/bus/bustest"
 )
@@ -96,6 +97,7 @@ func (b *broker) options(t *testing.T, pod string) *server.Options {
 // provision runs the job against the given server.
 func (b *broker) provision(t *testing.T, url string, mounted func(string) string) {
 	t.Helper()
+	notrun.SkipShort(t)
 	c := b.objects.workload(t, "provision").template.Spec.Containers[0]
 	environment := b.objects.environment(t, c)
 	for name, value := range environment {
@@ -191,6 +193,7 @@ func TestProductionBroker(t *testing.T) {
 // files.
 func (b *broker) makeSecrets(t *testing.T) map[string]map[string]string {
 	t.Helper()
+	notrun.SkipShort(t)
 	cmd := exec.Command(binary, append(strings.Fields(authCommand), "--san", "localhost", "--san", "127.0.0.1")...)
 	cmd.Dir = t.TempDir()
 	output, err := cmd.CombinedOutput()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 	"github.com/opsrelay/opsrelay/services/runtime"
 )
 
@@ -46,6 +47,7 @@ func command(c corev1.Container, environment map[string]string) *exec.Cmd {
 // A service that understands what it is told gets as far as looking for
 // Kubernetes.
 func TestServicesUnderstandTheirCommands(t *testing.T) {
+	notrun.SkipShort(t)
 	t.Parallel()
 	for _, directory := range []string{relay, dev, production} {
 		objects := render(t, directory)
@@ -73,6 +75,7 @@ func TestServicesUnderstandTheirCommands(t *testing.T) {
 
 // A variable that stands for no flag would be passed over in silence.
 func TestEveryVariableIsAFlag(t *testing.T) {
+	notrun.SkipShort(t)
 	t.Parallel()
 	flag := regexp.MustCompile(`(?m)^\s+(?:-\w, )?--([a-z-]+)`)
 	for _, directory := range []string{relay, dev, production} {

@@ -6,10 +6,10 @@ package manifests
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"testing/fstest"
@@ -23,6 +23,8 @@ import (
 	"github.com/opsrelay/opsrelay/deploy/base"
 	"github.com/opsrelay/opsrelay/deploy/cluster"
 	"github.com/opsrelay/opsrelay/deploy/controllers"
+	"github.com/opsrelay/opsrelay/deploy/notrun"
+	"github.com/opsrelay/opsrelay/deploy/stack"
 )
 
 // patience is how long a test waits for what should take milliseconds, tick how
@@ -32,10 +34,10 @@ const (
 	tick     = 10 * time.Millisecond
 )
 
-// development is the cluster of all tests; nil where none is built.
+// development is the cluster of all tests; nil where none is built, and with -short.
 var development *cluster.Cluster
 
-// binary is the opsrelay binary, as it is in the image.
+// binary is the opsrelay binary, as it is in the image. With -short there is none.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -48,12 +50,16 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
+	if flag.Parse(); testing.Short() {
+		return m.Run(), nil
+	}
 	directory, err := os.MkdirTemp("", "opsrelay-manifests-")
 	if err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(directory)) }()
-	if binary, err = build(directory); err != nil {
+	binary = filepath.Join(directory, "opsrelay")
+	if err := stack.Build(binary, false); err != nil {
 		return 1, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
@@ -71,21 +77,6 @@ func run(m *testing.M) (code int, err error) {
 	}
 	development = started
 	return m.Run(), nil
-}
-
-func build(directory string) (string, error) {
-	root, err := cluster.Root()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(directory, "opsrelay")
-	// As make builds it, so that little is compiled again.
-	cmd := exec.Command("go", "build", "-trimpath", "-tags=grpcnotrace", "-o", path, "./services/opsrelay")
-	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build opsrelay: %w\n%s", err, output)
-	}
-	return path, nil
 }
 
 // install makes the cluster one with KubeDB's definitions, which have no rules
@@ -144,6 +135,7 @@ func strip(value any, key string) {
 // needCluster fails a test where no development cluster is built.
 func needCluster(t *testing.T) {
 	t.Helper()
+	notrun.SkipShort(t)
 	require.NotNil(t, development, cluster.ErrNotBuilt.Error())
 }
 

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 	"github.com/opsrelay/opsrelay/services/runtime"
 )
 
@@ -28,6 +29,7 @@ type Bundle struct {
 // built: then the test fails and says how to build one.
 func Setup(t *testing.T, development *cluster.Cluster) Bundle {
 	t.Helper()
+	notrun.SkipShort(t)
 	require.NotNil(t, development, cluster.ErrNotBuilt.Error())
 	clients, err := runtime.NewClients(development.Config())
 	require.NoError(t, err)

@@ -7,6 +7,7 @@ package clustertest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -19,7 +20,7 @@ import (
 // into development, runs the package's tests and returns their exit code, for
 // TestMain to exit with. Where no development cluster is built, development
 // stays nil: the tests that need none run, and the others are to fail with
-// [cluster.ErrNotBuilt].
+// [cluster.ErrNotBuilt]. With -short none is started, and they are to be skipped.
 func Run(m *testing.M, definitions fs.FS, development **cluster.Cluster) int {
 	code, err := run(m, definitions, development)
 	if err != nil {
@@ -30,6 +31,9 @@ func Run(m *testing.M, definitions fs.FS, development **cluster.Cluster) int {
 }
 
 func run(m *testing.M, definitions fs.FS, development **cluster.Cluster) (code int, err error) {
+	if flag.Parse(); testing.Short() {
+		return m.Run(), nil
+	}
 	started, err := cluster.Start(context.Background(), cluster.Options{Fast: true})
 	if errors.Is(err, cluster.ErrNotBuilt) {
 		return m.Run(), nil

@@ -38,7 +38,12 @@ type engine struct {
 	aliases map[string][]string
 }
 
-// findEngine connects to the engine, if there is one.
+// pingTimeout bounds how long an engine may take to answer: a few milliseconds, if
+// there is one at that address.
+const pingTimeout = 20 * time.Second
+
+// findEngine connects to the engine, if there is one. Where DOCKER_HOST names one
+// that does not answer, there is none: no other is looked for.
 func findEngine(ctx context.Context) (_ *testcontainers.DockerClient, err error) {
 	// testcontainers panics where it finds no engine at all.
 	defer func() {
@@ -58,6 +63,13 @@ func findEngine(ctx context.Context) (_ *testcontainers.DockerClient, err error)
 	}
 	// It tells of every container that it makes. Failures are returned.
 	log.SetDefault(log.NewNoopLogger())
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if os.Getenv("DOCKER_HOST") != "" {
+		if err := pingNamed(ctx); err != nil {
+			return nil, err
+		}
+	}
 	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
 	if err != nil {
 		return nil, err
@@ -66,6 +78,16 @@ func findEngine(ctx context.Context) (_ *testcontainers.DockerClient, err error)
 		return nil, errors.Join(err, docker.Close())
 	}
 	return docker, nil
+}
+
+// pingNamed asks the engine that the environment names whether it is there.
+func pingNamed(ctx context.Context) error {
+	named, err := client.New(client.FromEnv)
+	if err != nil {
+		return err
+	}
+	_, err = named.Ping(ctx, client.PingOptions{})
+	return errors.Join(err, named.Close())
 }
 
 // newEngine makes the network of a run. The caller must close the engine, even

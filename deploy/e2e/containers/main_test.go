@@ -6,6 +6,7 @@ package containers
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -27,6 +28,9 @@ var notRun error
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if flag.Parse(); testing.Short() {
+		return m.Run()
+	}
 	docker, err := findEngine(context.Background())
 	if err != nil {
 		return runWithoutEngine(m, err)

@@ -5,6 +5,7 @@ package containers
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/invariant"
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 )
 
@@ -35,8 +37,9 @@ type bundle struct {
 // ends.
 func setup(t *testing.T, replicas int) *bundle {
 	t.Helper()
+	notrun.SkipShort(t)
 	if notRun != nil {
-		t.Skipf("NOT RUN, there is no Docker engine: %s (%v)", howToGet, notRun)
+		notrun.Skip(t, fmt.Sprintf("there is no Docker engine (%v)", notRun), howToGet)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
@@ -120,6 +121,7 @@ const laneLength = 12
 // Rows F01 to F06 of the failures, and every other boundary:
 // SIGKILL at every point that a service comes to. The request ends right all the same, and nothing is done twice.
 func TestF01_F02_F03_F04_F05_F06_EveryBoundary(t *testing.T) {
+	notrun.SkipShort(t)
 	t.Parallel()
 	lists := discover(t)
 	requireEveryWriteIsThere(t, lists)

@@ -9,14 +9,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"testing"
 	"time"
 
-	"github.com/opsrelay/opsrelay/deploy/cluster"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 )
 
@@ -26,7 +24,8 @@ const patience = 4 * time.Minute
 // quick is how soon a test looks again at what it waits for.
 const quick = 20 * time.Millisecond
 
-// shared is the cluster of all tests, with the stand-ins for KubeDB.
+// shared is the cluster of all tests, with the stand-ins for KubeDB. With -short
+// there is none.
 var shared *stack.Stack
 
 // binary is the opsrelay binary under test, with fault points.
@@ -48,13 +47,16 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
+	if testing.Short() {
+		return m.Run(), nil
+	}
 	directory, err := os.MkdirTemp("", "opsrelay-faults-")
 	if err != nil {
 		return 1, err
 	}
 	defer func() { _ = os.RemoveAll(directory) }() // temporary anyway
 	binary = filepath.Join(directory, "opsrelay")
-	if err := build(binary, "-tags=faultpoints"); err != nil {
+	if err := stack.Build(binary, false, "faultpoints"); err != nil {
 		return 1, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -65,18 +67,4 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, shared.Stop()) }()
 	return m.Run(), nil
-}
-
-// build builds the opsrelay binary.
-func build(output string, flags ...string) error {
-	root, err := cluster.Root()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", output, "./services/opsrelay")...)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build opsrelay: %w\n%s", err, out)
-	}
-	return nil
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
 	"github.com/opsrelay/opsrelay/deploy/invariant"
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
@@ -45,6 +46,7 @@ type lane struct {
 // there twice, when the test ends.
 func newLane(t *testing.T, options stack.Options) *lane {
 	t.Helper()
+	notrun.SkipShort(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	core := shared.Clients.Core

@@ -6,6 +6,7 @@ package boardtest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opsrelay/opsrelay/deploy/notrun"
 )
 
 // Patience is how long a test waits for what a browser shows at once.
@@ -36,9 +39,10 @@ type Browser struct {
 
 // Open opens the page in a tab of its own, which is closed with the test. A
 // browser that complains, of a forbidden script for one, fails the test. Where
-// there is no Chromium the test is skipped.
+// there is no Chromium, or one that does not start, the test is skipped.
 func Open(t testing.TB, url string) *Browser {
 	t.Helper()
+	notrun.SkipShort(t)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox,
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WSURLReadTimeout(Patience))
 	allocated, cancelAllocator := chromedp.NewExecAllocator(context.Background(), options...)
@@ -53,6 +57,9 @@ func Open(t testing.TB, url string) *Browser {
 		defer b.mu.Unlock()
 		require.Empty(t, b.complaints, "the browser complains")
 	})
+	if err := chromedp.Do(ctx); err != nil { // starts it
+		missing(t, fmt.Sprintf("Chromium does not start: %v", err))
+	}
 	require.NoError(t, chromedp.Listen(ctx, b.listen))
 	b.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, log.Enable, cdp.Empty{})
@@ -69,11 +76,18 @@ func chromium(t testing.TB) string {
 			return path
 		}
 	}
-	if os.Getenv("OPSRELAY_BROWSER") == "required" {
-		t.Fatal("there is no Chromium, which OPSRELAY_BROWSER=required asks for: apt-get install chromium")
-	}
-	t.Skip("NOT RUN: there is no Chromium: apt-get install chromium")
+	missing(t, "there is no Chromium")
 	return ""
+}
+
+// missing skips the test, unless this is where it has to run.
+func missing(t testing.TB, what string) {
+	t.Helper()
+	const command = "apt-get install chromium"
+	if os.Getenv("OPSRELAY_BROWSER") == "required" {
+		t.Fatalf("%s, and OPSRELAY_BROWSER=required asks for it: %s", what, command)
+	}
+	notrun.Skip(t, what, command)
 }
 
 func (b *Browser) listen(event any) {

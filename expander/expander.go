@@ -17,7 +17,6 @@ import (
 	"maps"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/kubernetes"
@@ -25,6 +24,7 @@ import (
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
 	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/safely"
 )
 
 // The reasons of this service's failures, besides the stages that Kubernetes
@@ -125,7 +125,7 @@ func sideBySide(ctx context.Context, n int, do func(ctx context.Context, i int) 
 	if n == 1 {
 		return do(ctx, 0)
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := safely.NewGroup(ctx)
 	for i := range n {
 		group.Go(func() error { return do(ctx, i) })
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/safely"
 )
 
 // side is how many claims of one component are patched at once.
@@ -97,7 +97,7 @@ func (g *growth) wait(ctx context.Context, scaled <-chan struct{}) (done bool, e
 // nothing is written once a failure is told.
 func (g *growth) look(ctx context.Context) (done bool, err error) {
 	done = true
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := safely.NewGroup(ctx)
 	group.SetLimit(side)
 	for _, name := range g.names {
 		grown, stepErr := g.step(ctx, group, name)
@@ -114,7 +114,7 @@ func (g *growth) look(ctx context.Context) (done bool, err error) {
 }
 
 // step looks at one claim, and begins in the group what it needs.
-func (g *growth) step(ctx context.Context, group *errgroup.Group, name string) (grown bool, _ error) {
+func (g *growth) step(ctx context.Context, group *safely.Group, name string) (grown bool, _ error) {
 	claim := g.claims.get(g.namespace, name)
 	if claim == nil {
 		// A claim that was never made, or was deleted, has nothing to grow: a new
@@ -150,7 +150,7 @@ func (g *growth) step(ctx context.Context, group *errgroup.Group, name string) (
 type act func(ctx context.Context, claim *corev1.PersistentVolumeClaim, did *done) error
 
 // begin begins in the group what the claim needs.
-func (g *growth) begin(ctx context.Context, group *errgroup.Group, claim *corev1.PersistentVolumeClaim, do act) {
+func (g *growth) begin(ctx context.Context, group *safely.Group, claim *corev1.PersistentVolumeClaim, do act) {
 	did := g.of(claim)
 	group.Go(func() error { return do(ctx, claim, did) })
 }

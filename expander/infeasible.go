@@ -6,13 +6,13 @@ package expander
 import (
 	"context"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
 	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/safely"
 )
 
 // A storage that cannot give a size says so in the claim's status (KEP-1790), and
@@ -82,7 +82,7 @@ func smallest(claim *corev1.PersistentVolumeClaim) *resource.Quantity {
 // giveUp ends the growing of a claim whose storage cannot give the size: for the
 // whole request, or, if it recovers, for this claim. done says that nothing is
 // left to do for it.
-func (g *growth) giveUp(ctx context.Context, group *errgroup.Group, claim *corev1.PersistentVolumeClaim, stage stage) (done bool, _ error) {
+func (g *growth) giveUp(ctx context.Context, group *safely.Group, claim *corev1.PersistentVolumeClaim, stage stage) (done bool, _ error) {
 	if failure := g.refusal(claim, stage); !g.recovers() {
 		return false, bus.Permanent(failure)
 	} else if _, told := g.refused[claim.Name]; !told {

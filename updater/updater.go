@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -25,6 +24,7 @@ import (
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
 	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/safely"
 )
 
 // The reasons of this service's failures.
@@ -65,7 +65,7 @@ func (u *Updater) Handle(ctx context.Context, e events.Event, confirm bus.Confir
 	}
 	op := e.Operation
 	// The objects do not depend on each other while the database is paused.
-	group, writing := errgroup.WithContext(ctx)
+	group, writing := safely.NewGroup(ctx)
 	noPetSet := make([]bool, len(op.Components))
 	for i, component := range op.Components {
 		group.Go(func() error {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +16,7 @@ import (
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
 	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/safely"
 )
 
 // Handle folds a fact into the status of its request and tells it as a
@@ -38,7 +38,7 @@ func (w *Watcher) Handle(ctx context.Context, e events.Event, _ bus.Confirm) (ev
 		}
 		return events.Event{}, w.tell(ctx, request, e)
 	}
-	telling, ctx := errgroup.WithContext(ctx)
+	telling, ctx := safely.NewGroup(ctx)
 	telling.Go(func() error { return w.tell(ctx, request, e) })
 	err = w.write(ctx, e)
 	return events.Event{}, errors.Join(telling.Wait(), err)

@@ -6,9 +6,8 @@
 package faultpoint
 
 import (
+	"net/http"
 	"time"
-
-	"k8s.io/client-go/rest"
 )
 
 // At is the place of that name.
@@ -21,6 +20,5 @@ func Loses(_ string, _ uint64) bool { return false }
 // Clock is this machine's clock.
 func Clock() time.Time { return time.Now() }
 
-// Wrap puts points before and after each write of the clients that are made of
-// the configuration.
-func Wrap(_ *rest.Config) {}
+// Wrap puts points before and after each write that goes to an API server by next.
+func Wrap(next http.RoundTripper) http.RoundTripper { return next }

@@ -10,15 +10,10 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
-
-	"k8s.io/client-go/rest"
 )
 
-// Wrap puts points before and after each write of the clients that are made of
-// the configuration.
-func Wrap(config *rest.Config) {
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return transport{next} })
-}
+// Wrap puts points before and after each write that goes to an API server by next.
+func Wrap(next http.RoundTripper) http.RoundTripper { return transport{next} }
 
 type transport struct{ next http.RoundTripper }
 

@@ -61,7 +61,7 @@ func ServiceConfig(config *rest.Config, service, as string) *rest.Config {
 	if as != "" {
 		config.Impersonate = rest.ImpersonationConfig{UserName: as}
 	}
-	faultpoint.Wrap(config)
+	config.Wrap(faultpoint.Wrap)
 	return config
 }
 

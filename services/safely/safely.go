@@ -48,7 +48,10 @@ func NewGroup(ctx context.Context) (*Group, context.Context) {
 	return &Group{group: group}, ctx
 }
 
-// Go calls f in a goroutine.
+// SetLimit bounds how many goroutines run at once. It is called before the first.
+func (g *Group) SetLimit(n int) { g.group.SetLimit(n) }
+
+// Go calls f in a goroutine, once there is a place for it.
 func (g *Group) Go(f func() error) { g.group.Go(func() error { return Do(f) }) }
 
 // Wait returns the first error once every goroutine has returned.

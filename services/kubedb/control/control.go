@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
+
+	"github.com/opsrelay/opsrelay/services/safely"
 )
 
 // Sync makes one object right. An error means that it is tried again, later and later.
@@ -128,13 +130,16 @@ func (l *Loop) next(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true // empty the queue without touching anything
 	}
-	err := l.sync(ctx, key)
+	err := safely.Do(func() error { return l.sync(ctx, key) }) // one object must not end the work on all the others
 	switch {
 	case err == nil:
 		l.queue.Forget(key)
 	case apierrors.IsConflict(err), errors.Is(err, context.Canceled):
 		l.queue.AddRateLimited(key) // the cache was behind: not worth a warning
 	default:
+		if panicked := new(safely.Panic); errors.As(err, &panicked) {
+			zerolog.Ctx(ctx).Error().Bytes("stack", panicked.Stack).Interface("panic", panicked.Value).Stringer("object", key).Msg("sync panicked")
+		}
 		zerolog.Ctx(ctx).Warn().Err(err).Stringer("object", key).Int("failures", l.queue.NumRequeues(key)+1).Msg("sync failed, will retry")
 		l.queue.AddRateLimited(key)
 	}

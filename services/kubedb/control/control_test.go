@@ -108,10 +108,17 @@ func TestFailedSyncIsRetried(t *testing.T) {
 	t.Parallel()
 	var failures atomic.Int32
 	_, events, syncs := start(t, func(key types.NamespacedName) error {
-		if key.Name == "listed" && failures.Add(1) < 3 {
-			return errors.New("not yet")
+		if key.Name != "listed" {
+			return nil
 		}
-		return nil
+		switch failures.Add(1) {
+		case 1:
+			return errors.New("not yet")
+		case 2:
+			panic("a defect of one object is not the process's end")
+		default:
+			return nil
+		}
 	})
 	for range 3 {
 		require.Equal(t, "listed", next(t, syncs))

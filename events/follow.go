@@ -13,9 +13,13 @@ import (
 )
 
 // FollowProgress calls the handler with the newest progress of each volume, and
-// from then on with every change, until the context ends. It needs no
-// acknowledgement and may skip states in between: it is for showing.
+// from then on with every change, until the context ends, and returns nil then. It
+// needs no acknowledgement and may skip states in between: it is for showing.
 func FollowProgress(ctx context.Context, js jetstream.JetStream, handle func(Progress)) error {
+	return unlessEnded(ctx, followProgress(ctx, js, handle))
+}
+
+func followProgress(ctx context.Context, js jetstream.JetStream, handle func(Progress)) error {
 	consumer, err := js.OrderedConsumer(ctx, ProgressStream, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy})
 	if err != nil {
 		return fmt.Errorf("follow stream %s: %w", ProgressStream, err)
@@ -25,6 +29,7 @@ func FollowProgress(ctx context.Context, js jetstream.JetStream, handle func(Pro
 		return fmt.Errorf("follow stream %s: %w", ProgressStream, err)
 	}
 	defer messages.Stop()
+	defer context.AfterFunc(ctx, messages.Stop)()
 	for {
 		msg, err := messages.Next(jetstream.NextMaxWait(turn))
 		switch {

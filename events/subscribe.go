@@ -54,6 +54,19 @@ const handleTimeout = time.Minute
 // a subscriber needs no right to create one. Messages that it delivers and the
 // filter does not choose are acknowledged and passed over.
 func Subscribe(ctx context.Context, js jetstream.JetStream, s Subscription, handle Handler) error {
+	return unlessEnded(ctx, s.run(ctx, js, handle))
+}
+
+// unlessEnded drops an error that came with the end of the context: whoever ends it
+// asks for no more, at whatever step that is, the first included.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (s Subscription) run(ctx context.Context, js jetstream.JetStream, handle Handler) error {
 	consumer, err := s.bind(ctx, js)
 	if err != nil {
 		return fmt.Errorf("subscribe to stream %s: %w", Stream, err)
@@ -76,7 +89,7 @@ func Subscribe(ctx context.Context, js jetstream.JetStream, s Subscription, hand
 		case err != nil:
 			return fmt.Errorf("subscription to stream %s: %w", Stream, err)
 		}
-		if err := s.deliver(ctx, msg, handle); err != nil && ctx.Err() == nil {
+		if err := s.deliver(ctx, msg, handle); err != nil {
 			return err
 		}
 	}

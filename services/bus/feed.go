@@ -5,7 +5,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -22,12 +21,13 @@ func (b *Bus) WatchProgress(ctx context.Context, handle func(events.Progress)) e
 			handle(p)
 		}
 	})
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil
+	case err != nil:
 		return fmt.Errorf("watch the progress: %w", err)
 	}
 	<-ctx.Done()
-	if err := subscription.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		return fmt.Errorf("watch the progress: %w", err)
-	}
+	_ = subscription.Unsubscribe() // a connection that is gone has forgotten it
 	return nil
 }

@@ -108,7 +108,13 @@ func (r *Runner) Run(ctx context.Context) error {
 	ctx = log.WithContext(ctx)
 	for {
 		err := r.serve(ctx)
-		if ctx.Err() != nil || !errors.Is(err, errGone) || r.bus.conn.IsClosed() {
+		switch {
+		case ctx.Err() != nil:
+			if err != nil {
+				log.Warn().Err(err).Msg("asked to end in the middle of its start")
+			}
+			return nil
+		case !errors.Is(err, errGone), r.bus.conn.IsClosed():
 			return err
 		}
 		log.Error().Err(err).Msg("waiting until the consumer is provisioned again")

@@ -49,12 +49,13 @@ func serviceCommand(s service) *cobra.Command {
 		Example: s.example,
 		GroupID: s.group,
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			logger, err := logging.Logger(cmd.ErrOrStderr(), s.name)
 			if err != nil {
 				return err
 			}
 			ctx := logger.WithContext(cmd.Context())
+			defer func() { err = unlessStopped(ctx, err) }()
 			config, err := kube.Config(s.name)
 			if err != nil {
 				return err
@@ -75,12 +76,7 @@ func serviceCommand(s service) *cobra.Command {
 			env := environment{clients: clients, namespace: kube.Namespace, registry: runtime.NewRegistry(), health: runtime.NewHealth()}
 			env.health.Profiling = profiles
 			if s.needsBus {
-				env.bus, err = bus.Connect(ctx, nats)
-				if err != nil && ctx.Err() != nil {
-					logger.Warn().Err(err).Msg("asked to end before it began")
-					return nil
-				}
-				if err != nil {
+				if env.bus, err = bus.Connect(ctx, nats); err != nil {
 					return err
 				}
 			}
@@ -100,6 +96,16 @@ func serviceCommand(s service) *cobra.Command {
 		s.addFlags(flags)
 	}
 	return cmd
+}
+
+// unlessStopped drops an error that is the end of the context, by which a process is
+// asked to end: it may be asked so at any line of its start.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) && !errors.Is(err, context.Cause(ctx)) {
+		return err
+	}
+	zerolog.Ctx(ctx).Warn().Err(err).Msg("asked to end before it had begun")
+	return nil
 }
 
 // addProfilingFlag adds the flag of profiles.

@@ -69,12 +69,13 @@ for which the user of the kubeconfig needs the right to impersonate them.`,
 }
 
 // run runs everything until the context ends or one part fails.
-func (u *up) run(cmd *cobra.Command) error {
+func (u *up) run(cmd *cobra.Command) (err error) {
 	logger, err := u.logging.Logger(cmd.ErrOrStderr(), "up")
 	if err != nil {
 		return err
 	}
 	ctx := logger.WithContext(cmd.Context())
+	defer func() { err = unlessStopped(ctx, err) }()
 	config, err := u.kube.Config("up")
 	if err != nil {
 		return err

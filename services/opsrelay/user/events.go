@@ -59,7 +59,7 @@ come. For another program -o json prints an object a line, -o yaml a document ea
 			if since > 0 {
 				chosen.Since = time.Now().Add(-since)
 			}
-			return nats.do(cmd.Context(), func(ctx context.Context, b *bus.Bus) error {
+			err := nats.do(cmd.Context(), func(ctx context.Context, b *bus.Bus) error {
 				if follow {
 					return events.Subscribe(ctx, b.JetStream(), chosen, func(_ context.Context, e events.Event) error {
 						return printFact(cmd.OutOrStdout(), out.format, e)
@@ -75,6 +75,10 @@ come. For another program -o json prints an object a line, -o yaml a document ea
 				}
 				return nil
 			})
+			if follow && cmd.Context().Err() != nil {
+				return nil // interrupted, before the broker had answered
+			}
+			return err
 		},
 	}
 	flags := cmd.Flags()

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"time"
@@ -63,6 +64,9 @@ func Encode(e Event) (*nats.Msg, error) {
 		return nil, fmt.Errorf("encode event %s: kind, namespace and uid must be single tokens of a subject: %q", e.ID(), e.Subject())
 	}
 	data, err := json.Marshal(e.Operation)
+	if err == nil {
+		data, err = e.unknown.into(data)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
 	}
@@ -87,12 +91,14 @@ func Encode(e Event) (*nats.Msg, error) {
 			msg.Header.Set(name, escape(value))
 		}
 	}
+	maps.Copy(msg.Header, e.extensions)
 	return msg, nil
 }
 
 // Decode reads a stored message back. The event's sequence is left 0: it is the
-// broker's to say. Unknown fields and unknown facts are no error, so that an
-// older reader lives with a newer writer; see [Fact.Known]. Every error wraps
+// broker's to say. Unknown members, extension attributes, facts and values are no
+// error, so that an older reader lives with a newer writer; [Event.Next] and
+// [Encode] hand them on, see [Fact.Known] and [Mode.Known]. Every error wraps
 // [ErrMalformed].
 func Decode(subject string, header nats.Header, data []byte) (Event, error) {
 	fact, key, err := ParseSubject(subject)
@@ -114,9 +120,10 @@ func Decode(subject string, header nats.Header, data []byte) (Event, error) {
 		Fact: fact, Kind: key.Kind, Time: at, Source: strings.TrimPrefix(unescape(header.Get(HeaderSource)), sourcePrefix),
 		Trace: Trace{Parent: unescape(header.Get(HeaderTraceParent)), Origin: unescape(header.Get(HeaderTraceOrigin))},
 	}
-	if err := json.Unmarshal(data, &e.Operation); err != nil {
-		return Event{}, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
+	if e.Operation, e.unknown, err = readPayload(data); err != nil {
+		return Event{}, err
 	}
+	e.extensions = extensions(header)
 	if e.ChainKey() != key {
 		return Event{}, fmt.Errorf("%w: the payload is of %s, the subject of %s", ErrMalformed, e.ChainKey(), key)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // Event is one fact of one chain.
@@ -28,6 +30,11 @@ type Event struct {
 	Trace Trace
 	// Sequence is the event's place in the stream; 0 until it is stored.
 	Sequence uint64
+
+	// unknown and extensions are what a later version has said in the payload and
+	// in the headers. They are handed on.
+	unknown    *unknown
+	extensions nats.Header
 }
 
 // Trace is where an event was made, as W3C Trace Context writes it. It is empty
@@ -91,7 +98,7 @@ func (e Event) follow(fact Fact) Event {
 	if fact.Ends() {
 		op.Deadline, op.Outcome = time.Time{}, op.outcome(e.Fact, fact)
 	}
-	return Event{Fact: fact, Kind: e.Kind, Time: now, Operation: op, Trace: e.Trace}
+	return Event{Fact: fact, Kind: e.Kind, Time: now, Operation: op, Trace: e.Trace, unknown: e.unknown, extensions: e.extensions}
 }
 
 // At returns e with its time, by the clock that all publishers share, and with its

@@ -66,6 +66,10 @@ const (
 	Offline Mode = "Offline"
 )
 
+// Known reports whether m is a mode of this version of the contract. Who grows
+// volumes refuses any other: a guess could restart pods, or not.
+func (m Mode) Known() bool { return m == Online || m == Offline }
+
 // Apply says when volumes are grown, in KubeDB's words.
 type Apply string
 

@@ -47,6 +47,8 @@ const (
 	// ReasonClaimLost that it has lost its volume.
 	ReasonClaimTerminating = "ClaimTerminating"
 	ReasonClaimLost        = "ClaimLost"
+	// ReasonModeNotSupported says that this version does not know the mode.
+	ReasonModeNotSupported = "ModeNotSupported"
 )
 
 // Expander is the step of this service.
@@ -78,6 +80,13 @@ func (x *Expander) LimitPerClass(volumes int) { x.places.bound = volumes }
 
 // Handle answers paused with expanded.
 func (x *Expander) Handle(ctx context.Context, e events.Event, confirm bus.Confirm) (events.Event, error) {
+	if mode := e.Operation.Mode; !mode.Known() {
+		database := e.Operation.Database
+		return events.Event{}, bus.Permanent(events.Failure{
+			Step: "expand", Object: database.Kind + " " + database.Namespace + "/" + database.Name, Reason: ReasonModeNotSupported,
+			Message: fmt.Sprintf("this expander does not know the mode %q, and does not guess: update it, or ask again with %s or %s", mode, events.Online, events.Offline),
+		})
+	}
 	if err := confirm(ctx); err != nil {
 		return events.Event{}, err
 	}

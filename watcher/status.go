@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,6 +25,9 @@ import (
 // status of a request rests until there is more to write. Confirm is not called:
 // a fact that was followed has happened all the same.
 func (w *Watcher) Handle(ctx context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
+	if w.Chain.Now().Sub(e.Time) > eventTTL {
+		return events.Event{}, w.recall(ctx, e)
+	}
 	request, err := w.find(ctx, e.Operation.Request)
 	if request == nil || err != nil {
 		return events.Event{}, err
@@ -42,6 +46,22 @@ func (w *Watcher) Handle(ctx context.Context, e events.Event, _ bus.Confirm) (ev
 	telling.Go(func() error { return w.tell(ctx, request, e) })
 	err = w.write(ctx, e)
 	return events.Event{}, errors.Join(telling.Wait(), err)
+}
+
+// eventTTL is how long Kubernetes keeps events unless it is told otherwise
+// (kube-apiserver --event-ttl).
+const eventTTL = time.Hour
+
+// recall handles a fact that is old news: the watcher was away for long, or its
+// consumer was recreated and tells all that the broker keeps. It asks the API server
+// nothing: what is not in the cache is gone, a status that has said the fact is
+// left as it is, and an event would have expired.
+func (w *Watcher) recall(ctx context.Context, e events.Event) error {
+	request := w.seen(e.Operation.Request)
+	if request == nil || request.Status.Phase.Terminal() {
+		return nil
+	}
+	return w.write(ctx, e)
 }
 
 // write folds the fact into the status when it is time to, unless a newer one
@@ -64,13 +84,22 @@ func (w *Watcher) write(ctx context.Context, e events.Event) error {
 // find returns the request from the cache, or from the API server if the cache
 // lags behind; nil if there is none.
 func (w *Watcher) find(ctx context.Context, ref events.Reference) (*kubedb.SinglestoreOpsRequest, error) {
-	object, exists, err := w.written.GetByKey(ref.Namespace + "/" + ref.Name)
-	if err == nil && exists {
-		if request := object.(*kubedb.SinglestoreOpsRequest); string(request.UID) == ref.UID {
-			return request, nil
-		}
+	if request := w.seen(ref); request != nil {
+		return request, nil
 	}
 	return w.read(ctx, ref)
+}
+
+// seen returns the request from the cache; nil if it has none.
+func (w *Watcher) seen(ref events.Reference) *kubedb.SinglestoreOpsRequest {
+	object, exists, err := w.written.GetByKey(ref.Namespace + "/" + ref.Name)
+	if err != nil || !exists {
+		return nil
+	}
+	if request := object.(*kubedb.SinglestoreOpsRequest); string(request.UID) == ref.UID {
+		return request
+	}
+	return nil
 }
 
 // read returns the request from the API server; nil if there is none.

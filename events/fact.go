@@ -31,8 +31,8 @@ const (
 	// Failed: a step gave up; [Operation.Failure] names it. The database is
 	// resumed next.
 	Failed Fact = "failed"
-	// Cancelled: the request was deleted while under way. The database is
-	// resumed next.
+	// Cancelled: the request was deleted while under way, or its namespace is being
+	// deleted. The database is resumed next.
 	Cancelled Fact = "cancelled"
 )
 

@@ -38,7 +38,8 @@ type Operation struct {
 	// Failure says why a request failed or was rejected. It stays set from that
 	// fact to the end of the chain. In expanded and updated it says why the request
 	// ends as Failed although it goes on: it recovered from a size that the storage
-	// cannot give ([Component.Shared]).
+	// cannot give ([Component.Shared]). In cancelled it says why, where the request
+	// itself was not deleted.
 	Failure *Failure `json:"failure,omitempty"`
 	// History lists the facts of the chain so far, this one last.
 	History []Passed `json:"history,omitempty"`

@@ -84,6 +84,19 @@ func FactFilter(fact Fact) string { return factPrefix + string(fact) + ".>" }
 // LiveFilter is [FactFilter] for the live feed.
 func LiveFilter(fact Fact) string { return livePrefix + string(fact) + ".>" }
 
+// TimerFilter is the wildcard for the timer of every chain.
+func TimerFilter() string { return timerPrefix + ">" }
+
+// ParseTimer returns the chain of a timer's subject. Every error wraps
+// [ErrMalformed].
+func ParseTimer(subject string) (ChainKey, error) {
+	rest, ok := strings.CutPrefix(subject, timerPrefix)
+	if tokens := strings.Split(rest, "."); ok && len(tokens) == 3 && allPlain(tokens) {
+		return ChainKey{Kind: tokens[0], Namespace: tokens[1], UID: tokens[2]}, nil
+	}
+	return ChainKey{}, fmt.Errorf("%w: subject %q is not %s<kind>.<namespace>.<uid>", ErrMalformed, subject, timerPrefix)
+}
+
 // ParseSubject returns the fact and the chain that a subject speaks of. Besides
 // a fact's own subject it takes that of the live feed and of a timeout. Every
 // error wraps [ErrMalformed].

@@ -85,6 +85,27 @@ func (c *Chain) disarm(key events.ChainKey) {
 	}
 }
 
+// Unfinished lists the chains that have a timer: those that have not ended, and
+// perhaps one that has just now. It needs the right to ask for the timers' stream,
+// $JS.API.STREAM.INFO.<stream>.
+func (c *Chain) Unfinished(ctx context.Context) ([]events.ChainKey, error) {
+	stream, err := c.bus.js.Stream(ctx, events.TimerStream)
+	if err != nil {
+		return nil, fmt.Errorf("list the timers: %w", err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(events.TimerFilter()))
+	if err != nil {
+		return nil, fmt.Errorf("list the timers: %w", err)
+	}
+	chains := make([]events.ChainKey, 0, len(info.State.Subjects))
+	for subject := range info.State.Subjects {
+		if key, err := events.ParseTimer(subject); err == nil {
+			chains = append(chains, key)
+		}
+	}
+	return chains, nil
+}
+
 // overdue is what becomes of a chain whose timer is due.
 func overdue(ctx context.Context, r *Runner, msg jetstream.Msg) (events.Event, *events.Failure, error) {
 	_, key, err := events.ParseSubject(msg.Subject())

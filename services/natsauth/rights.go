@@ -34,8 +34,8 @@ type work struct {
 	consumers []events.Consumer
 	facts     []events.Fact
 	// progress says that it tells how far volumes have come, hears that it is
-	// told.
-	progress, hears bool
+	// told; timers that it asks which chains have a timer.
+	progress, hears, timers bool
 }
 
 // services is the table. A worker may say failed, for the step that it does
@@ -46,6 +46,7 @@ var services = []work{
 		consumers: []events.Consumer{events.WatcherConsumer, events.TimeoutConsumer, events.DeadLetterConsumer},
 		facts:     []events.Fact{events.Requested, events.Rejected, events.Cancelled, events.Failed},
 		hears:     true,
+		timers:    true,
 	},
 	{
 		name: "pauser", description: "pauses and resumes",
@@ -112,6 +113,9 @@ func (w work) rights() Rights {
 		publish = append(publish, anyChain.Progress("*"))
 	}
 	publish = append(publish, api+"STREAM.MSG.GET."+events.Stream)
+	if w.timers {
+		publish = append(publish, api+"STREAM.INFO."+events.TimerStream)
+	}
 	for _, consumer := range w.consumers {
 		publish = append(publish, consume(api, consumer.Stream, consumer.Name)...)
 	}

@@ -22,7 +22,7 @@ var publishable = map[string][]string{
 	"watcher": {
 		"opsrelay.v1.requested.singlestore.demo.u1", "opsrelay.v1.rejected.singlestore.demo.u1",
 		"opsrelay.v1.cancelled.singlestore.demo.u1", "opsrelay.v1.failed.singlestore.demo.u1",
-		"opsrelay.timer.v1.singlestore.demo.u1", "$JS.API.STREAM.MSG.GET.OPSRELAY",
+		"opsrelay.timer.v1.singlestore.demo.u1", "$JS.API.STREAM.MSG.GET.OPSRELAY", "$JS.API.STREAM.INFO.OPSRELAY_TIMERS",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.watcher", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.watcher",
 		"$JS.ACK.OPSRELAY.watcher.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.watcher.1.1.1.1.0",
 		"$JS.API.CONSUMER.INFO.OPSRELAY_TIMERS.timeout", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY_TIMERS.timeout",

@@ -114,11 +114,15 @@ func (s *scene) held() string {
 	return ""
 }
 
-// databaseReady reports whether the database is Ready. One that is gone is no
-// reason to wait.
+// databaseReady reports whether the database is Ready and there to stay. One that is
+// gone is no reason to wait.
 func (s *scene) databaseReady() bool {
 	object, exists, err := s.databases.GetStore().GetByKey(s.namespace + "/" + s.database)
-	return err == nil && (!exists || object.(*kubedb.Singlestore).Status.Phase == kubedb.DatabaseReady)
+	if err != nil || !exists {
+		return err == nil
+	}
+	db := object.(*kubedb.Singlestore)
+	return db.Status.Phase == kubedb.DatabaseReady && db.DeletionTimestamp == nil
 }
 
 // attachedTo returns the node that the volume is attached to, or "".

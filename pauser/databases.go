@@ -60,6 +60,7 @@ func conditionsOnly(object any) (any, error) {
 	return &kubedb.Singlestore{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: db.Name, Namespace: db.Namespace, UID: db.UID, ResourceVersion: db.ResourceVersion, Generation: db.Generation,
+			DeletionTimestamp: db.DeletionTimestamp,
 		},
 		Status: kubedb.SinglestoreStatus{Conditions: db.Status.Conditions},
 	}, nil

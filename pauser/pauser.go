@@ -27,10 +27,6 @@ import (
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
-// ReasonDatabaseGone says that the database was deleted, or replaced by another
-// of the same name, while its request was under way.
-const ReasonDatabaseGone = "DatabaseGone"
-
 // Pauser is the step of this service.
 type Pauser struct {
 	client    *kubedb.Client
@@ -72,7 +68,7 @@ func (p *Pauser) Release(ctx context.Context, e, last events.Event) error {
 // seen without a pause is paused without reading it.
 func (p *Pauser) pause(ctx context.Context, op events.Operation, confirm bus.Confirm) error {
 	owner := ownerOf(op)
-	if db := p.databases.of(op); db != nil && !kubedb.IsPaused(db) {
+	if db := p.databases.of(op); db != nil && !kubedb.IsPaused(db) && db.DeletionTimestamp == nil {
 		if err := p.take(ctx, db, owner, confirm); !outdated(err) {
 			return err
 		}
@@ -81,7 +77,7 @@ func (p *Pauser) pause(ctx context.Context, op events.Operation, confirm bus.Con
 		db, err := p.client.Singlestores(op.Database.Namespace).Get(ctx, op.Database.Name, metav1.GetOptions{})
 		if gone(db, err, op) {
 			return bus.Permanent(events.Failure{
-				Step: "pause", Object: object(op), Reason: ReasonDatabaseGone,
+				Step: "pause", Object: object(op), Reason: kubedb.ReasonDatabaseGone,
 				Message: "the database was deleted after its request was admitted; create a new request if there is a new database",
 			})
 		}
@@ -90,6 +86,10 @@ func (p *Pauser) pause(ctx context.Context, op events.Operation, confirm bus.Con
 		}
 		holder, paused := kubedb.PausedBy(db)
 		switch {
+		case db.DeletionTimestamp != nil:
+			return bus.Permanent(events.Failure{
+				Step: "pause", Object: object(op), Reason: kubedb.ReasonDatabaseTerminating, Message: "the database is being deleted",
+			})
 		case paused && holder == owner:
 			return nil
 		case paused:
@@ -177,7 +177,7 @@ func (p *Pauser) waitFree(ctx context.Context, db *kubedb.Singlestore) error {
 	condition := kubedb.FindCondition(db.Status.Conditions, kubedb.ConditionPaused)
 	zerolog.Ctx(ctx).Info().Str("database", db.Name).Str("pause", condition.Message).Msg("waiting for somebody else's pause")
 	err := p.client.WaitSinglestore(ctx, db.Namespace, db.Name, func(now *kubedb.Singlestore) bool {
-		return now == nil || now.UID != db.UID || !kubedb.IsPaused(now)
+		return now == nil || now.UID != db.UID || now.DeletionTimestamp != nil || !kubedb.IsPaused(now)
 	})
 	if err != nil {
 		return fmt.Errorf("the database is paused by somebody else (%q): take that pause back, or let it end: %w", condition.Message, err)

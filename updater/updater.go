@@ -33,7 +33,7 @@ const (
 	// was under way.
 	ReasonWorkloadGone = "WorkloadGone"
 	// ReasonDatabaseGone says the same of the database object.
-	ReasonDatabaseGone = "DatabaseGone"
+	ReasonDatabaseGone = kubedb.ReasonDatabaseGone
 	// ReasonUpdateRefused says that the API server refuses the new size.
 	ReasonUpdateRefused = "UpdateRefused"
 	// ReasonRecreateRefused says that a StatefulSet cannot be made anew as it was:
@@ -145,6 +145,10 @@ func (u *Updater) updateDatabase(ctx context.Context, op events.Operation) error
 		db, err := u.database(ctx, op.Database)
 		if err != nil {
 			return err
+		}
+		if db.DeletionTimestamp != nil {
+			return bus.Permanent(events.Failure{Step: "update", Object: object, Reason: kubedb.ReasonDatabaseTerminating,
+				Message: "the database is being deleted; the volumes keep their new sizes"})
 		}
 		patch, err := databasePatch(db, op.Components)
 		if err != nil || patch == nil {

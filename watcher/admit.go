@@ -21,8 +21,12 @@ func (w *Watcher) admit(ctx context.Context, request *kubedb.SinglestoreOpsReque
 	if w.LeaveOtherTypes && request.Invalid() == nil && request.Spec.Type != kubedb.TypeVolumeExpansion {
 		return nil
 	}
-	if _, err := w.Chain.Last(ctx, chainKey(request)); !errors.Is(err, bus.ErrNoChain) {
-		return err // begun already: the status is on its way
+	last, err := w.Chain.Last(ctx, chainKey(request))
+	switch {
+	case err == nil:
+		return w.makeUp(ctx, request, last) // begun already: the status is on its way
+	case !errors.Is(err, bus.ErrNoChain):
+		return err
 	}
 	at, err := w.place(ctx, request)
 	if err != nil {
@@ -43,9 +47,6 @@ func (w *Watcher) admit(ctx context.Context, request *kubedb.SinglestoreOpsReque
 	}
 	if finding := p.WaitsAt(plan.StepAdmit); finding != nil {
 		return w.park(ctx, request, finding)
-	}
-	if err := w.hold(ctx, request); err != nil {
-		return err
 	}
 	w.warn(ctx, request, p)
 	return w.begin(ctx, events.First(events.Requested, kind, w.operation(request, p)))

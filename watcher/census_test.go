@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/opsrelay/opsrelay/events"
@@ -24,11 +25,14 @@ import (
 // censusOf returns what is counted of the given objects, all but what is zero.
 func censusOf(t *testing.T, requests []*kubedb.SinglestoreOpsRequest, databases []*kubedb.Singlestore) map[string]float64 {
 	t.Helper()
-	client, err := kubedb.NewClient(&rest.Config{Host: "127.0.0.1:1"}) // nothing is asked of it
+	config := &rest.Config{Host: "127.0.0.1:1"} // nothing is asked of it
+	client, err := kubedb.NewClient(config)
+	require.NoError(t, err)
+	core, err := kubernetes.NewForConfig(config)
 	require.NoError(t, err)
 	registry := prometheus.NewRegistry()
 	w, err := New(Config{
-		Client: client, Chain: bustest.Connect(t, "watcher").Chain("watcher"), StepTimeout: time.Hour, Workers: 1, Registerer: registry,
+		Client: client, Core: core, Chain: bustest.Connect(t, "watcher").Chain("watcher"), StepTimeout: time.Hour, Workers: 1, Registerer: registry,
 	})
 	require.NoError(t, err)
 	for _, request := range requests {

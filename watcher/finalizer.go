@@ -9,32 +9,20 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rs/zerolog"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
-// Finalizer is on a request as long as it may hold its database paused: a
-// request that is deleted is not gone before its database is resumed.
-const Finalizer = "opsrelay.dev/relay"
-
-// hold puts our finalizer on the request.
-func (w *Watcher) hold(ctx context.Context, request *kubedb.SinglestoreOpsRequest) error {
-	if slices.Contains(request.Finalizers, Finalizer) {
+// dropFinalizer takes off the finalizer that version 1 put on requests, whatever
+// their state: nothing of ours may keep a request from going. Whoever refuses that
+// is asked again later and later, and nothing else waits for it.
+func (w *Watcher) dropFinalizer(ctx context.Context, request *kubedb.SinglestoreOpsRequest) error {
+	if !slices.Contains(request.Finalizers, kubedb.RequestFinalizer) || !w.mayWrite(request, finalizersWrite) {
 		return nil
 	}
-	return w.setFinalizers(ctx, request, append(slices.Clone(request.Finalizers), Finalizer))
-}
-
-// letGo takes our finalizer off the request.
-func (w *Watcher) letGo(ctx context.Context, request *kubedb.SinglestoreOpsRequest) error {
-	if !slices.Contains(request.Finalizers, Finalizer) {
-		return nil
-	}
-	return w.setFinalizers(ctx, request, slices.DeleteFunc(slices.Clone(request.Finalizers), func(name string) bool { return name == Finalizer }))
-}
-
-func (w *Watcher) setFinalizers(ctx context.Context, request *kubedb.SinglestoreOpsRequest, finalizers []string) error {
+	finalizers := slices.DeleteFunc(slices.Clone(request.Finalizers), func(name string) bool { return name == kubedb.RequestFinalizer })
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"uid": request.UID, "resourceVersion": request.ResourceVersion, "finalizers": finalizers,
 	}})
@@ -42,7 +30,14 @@ func (w *Watcher) setFinalizers(ctx context.Context, request *kubedb.Singlestore
 		return fmt.Errorf("finalizers of request %s/%s: %w", request.Namespace, request.Name, err)
 	}
 	switch err := w.patch(ctx, request, patch); {
-	case err == nil, apierrors.IsNotFound(err):
+	case err == nil:
+		zerolog.Ctx(ctx).Info().Str("request", request.Namespace+"/"+request.Name).Msg("took off the finalizer that version 1 had put on the request")
+		w.refusals.over(request, finalizersWrite)
+		return nil
+	case apierrors.IsNotFound(err):
+		return nil
+	case isRefused(err):
+		w.putOff(ctx, request, finalizersWrite, err)
 		return nil
 	default:
 		return fmt.Errorf("finalizers of request %s/%s: %w", request.Namespace, request.Name, err)

@@ -103,13 +103,21 @@ func conditions(fact events.Fact, op events.Operation) []kubedb.Condition {
 		}
 		return failed(op.Failure.Error())
 	case events.Cancelled:
-		return failed("cancelled: the request was deleted while it was under way")
+		return failed(cancellation(op))
 	case events.Resumed:
 		if op.Outcome == events.OutcomeSuccessful {
 			return []kubedb.Condition{done(kubedb.ConditionSuccessful, kubedb.MessageSuccessful)}
 		}
 	}
 	return nil
+}
+
+// cancellation says why a request was cancelled.
+func cancellation(op events.Operation) string {
+	if why := op.Failure; why != nil && why.Reason == reasonNamespaceTerminating {
+		return "cancelled: " + why.Message
+	}
+	return "cancelled: the request was deleted while it was under way"
 }
 
 // recovered reports whether volumes could not grow, and the request went on for

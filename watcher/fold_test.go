@@ -136,13 +136,13 @@ func TestTelling(t *testing.T) {
 		chain(events.Requested, events.Failed, events.Resumed), chain(events.Requested, events.Cancelled), chain(events.Rejected),
 	} {
 		for _, e := range list {
-			what, ok := telling(e)
+			what, ok := telling(e, "")
 			require.True(t, ok, e.Fact)
 			require.Equal(t, slices.Contains(warnings, e.Fact), what.kind == "Warning", e.Fact)
 			require.NotEmpty(t, what.note, e.Fact)
 		}
 	}
-	what, _ := telling(recovery()[2])
+	what, _ := telling(recovery()[2], "")
 	require.Equal(t, "Warning", what.kind)
 	require.Contains(t, what.note, "ControllerResizeInfeasible")
 }

@@ -38,9 +38,9 @@ func ownerOf(db *kubedb.Singlestore) (kubedb.Owner, bool) {
 }
 
 // takeBack has every database resumed that is paused for a request of that name
-// which does not exist any more, its finalizer taken off by force, or has ended or
-// is being deleted after the broker lost its chain. Only the pauser may write a
-// pause, so this is a cancellation like any other.
+// which does not exist any more, or has ended or is being deleted after the broker
+// lost its chain. Only the pauser may write a pause, so this is a cancellation like
+// any other.
 func (w *Watcher) takeBack(ctx context.Context, key types.NamespacedName) error {
 	objects, err := w.databases.GetIndexer().ByIndex(byPause, key.String())
 	if err != nil {
@@ -83,26 +83,6 @@ func (w *Watcher) cancelGone(ctx context.Context, op events.Operation) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.endChain(ctx, last)
+	_, err = w.end(ctx, last, cancelled)
 	return err
-}
-
-// endChain has cancelled follow whatever a chain ends with, and returns what it
-// ends with then: what must not be cancelled is on its way to resumed, or is
-// resumed.
-func (w *Watcher) endChain(ctx context.Context, last events.Event) (events.Event, error) {
-	for last.Fact.Precedes(events.Cancelled) {
-		request := last.Operation.Request
-		zerolog.Ctx(ctx).Info().Str("request", request.Namespace+"/"+request.Name).Str("fact", string(last.Fact)).Msg("request deleted under way, cancelling")
-		next, err := w.Chain.Follow(ctx, last, last.Next(events.Cancelled))
-		var lost *bus.LostRace
-		switch {
-		case err == nil:
-			return next, nil
-		case !errors.As(err, &lost):
-			return last, err
-		}
-		last = lost.Last
-	}
-	return last, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
 	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/kubedb/plan"
 )
 
 // redrive compares a request that has been under way without news for a while
@@ -21,14 +22,14 @@ import (
 // anew: idempotent steps run through what is true already.
 func (w *Watcher) redrive(ctx context.Context, request *kubedb.SinglestoreOpsRequest) error {
 	key := types.NamespacedName{Namespace: request.Namespace, Name: request.Name}
-	if quiet := w.Chain.Now().Sub(lastNews(request)); quiet < w.RedriveAfter {
+	if quiet := w.Chain.Now().Sub(lastNews(request)); quiet < w.RedriveAfter && !w.refusals.has(request, statusWrite) {
 		w.loop.AddAfter(key, min(w.RedriveAfter-quiet, w.RedriveAfter))
 		return nil
 	}
 	w.loop.AddAfter(key, w.RedriveAfter)
 	last, err := w.Chain.Last(ctx, chainKey(request))
 	if err == nil {
-		return w.makeUp(ctx, key, last)
+		return w.makeUp(ctx, request, last)
 	}
 	if !errors.Is(err, bus.ErrNoChain) {
 		return err
@@ -47,20 +48,19 @@ func (w *Watcher) redrive(ctx context.Context, request *kubedb.SinglestoreOpsReq
 		return err
 	}
 	zerolog.Ctx(ctx).Warn().Stringer("request", key).Msg("the broker has lost the chain of a request under way, beginning it anew")
-	if err := w.hold(ctx, request); err != nil {
-		return err
-	}
 	return w.begin(ctx, events.First(events.Requested, kind, w.operation(request, p)))
 }
 
-// makeUp writes the status for a chain that has ended, if nobody has for a while:
-// that write was lost.
-func (w *Watcher) makeUp(ctx context.Context, key types.NamespacedName, last events.Event) error {
-	if !last.Fact.Ends() {
+// makeUp writes the status for what a chain ends with, if nobody has for a while:
+// that write was lost, or refused. A request whose status shows that it is under
+// way needs that for the chain's end only.
+func (w *Watcher) makeUp(ctx context.Context, request *kubedb.SinglestoreOpsRequest, last events.Event) error {
+	wasRefused := w.refusals.has(request, statusWrite)
+	if !last.Fact.Ends() && !plan.Pending(request) && !wasRefused {
 		return nil
 	}
-	if age := w.Chain.Now().Sub(last.Time); age < w.RedriveAfter {
-		w.loop.AddAfter(key, min(w.RedriveAfter-age, w.RedriveAfter))
+	if age := w.Chain.Now().Sub(last.Time); age < w.RedriveAfter && !wasRefused {
+		w.loop.AddAfter(types.NamespacedName{Namespace: request.Namespace, Name: request.Name}, min(w.RedriveAfter-age, w.RedriveAfter))
 		return nil // it is being handled
 	}
 	_, err := w.Handle(ctx, last, nil)

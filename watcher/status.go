@@ -29,8 +29,11 @@ func (w *Watcher) Handle(ctx context.Context, e events.Event, _ bus.Confirm) (ev
 		return events.Event{}, w.recall(ctx, e)
 	}
 	request, err := w.find(ctx, e.Operation.Request)
-	if request == nil || err != nil {
+	if err != nil {
 		return events.Event{}, err
+	}
+	if request == nil {
+		return events.Event{}, w.withoutRequest(ctx, e)
 	}
 	if growthIsOver(e.Fact) {
 		w.growing.end(e.Operation.Request)
@@ -72,11 +75,34 @@ func (w *Watcher) write(ctx context.Context, e events.Event) error {
 		return err
 	}
 	request, err := w.find(ctx, e.Operation.Request)
-	for ; request != nil && err == nil; request, err = w.read(ctx, e.Operation.Request) {
-		err := w.writeStatus(ctx, request, Fold(request.Status, e))
-		if !apierrors.IsConflict(err) {
-			return err
+	for request != nil && err == nil {
+		conflict := w.writeStatus(ctx, request, Fold(request.Status, e))
+		if !apierrors.IsConflict(conflict) {
+			return conflict
 		}
+		before := request.ResourceVersion
+		request, err = w.read(ctx, e.Operation.Request)
+		if request != nil && request.ResourceVersion == before {
+			w.putOff(ctx, request, statusWrite, conflict) // nobody changed it: the conflict is about something else
+			return nil
+		}
+	}
+	return err
+}
+
+// withoutRequest handles a fact whose request is gone. Was it deleted while no
+// watcher ran, or just before another replica began its chain, then nobody has
+// cancelled it yet.
+func (w *Watcher) withoutRequest(ctx context.Context, e events.Event) error {
+	if !e.Fact.Precedes(events.Cancelled) {
+		return nil
+	}
+	last, err := w.Chain.Last(ctx, e.ChainKey())
+	if errors.Is(err, bus.ErrNoChain) {
+		return nil
+	}
+	if err == nil {
+		_, err = w.end(ctx, last, cancelled)
 	}
 	return err
 }
@@ -105,7 +131,7 @@ func (w *Watcher) seen(ref events.Reference) *kubedb.SinglestoreOpsRequest {
 // read returns the request from the API server; nil if there is none.
 func (w *Watcher) read(ctx context.Context, ref events.Reference) (*kubedb.SinglestoreOpsRequest, error) {
 	request, err := w.Client.SinglestoreOpsRequests(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && string(request.UID) != ref.UID {
+	if notThere(err) || err == nil && string(request.UID) != ref.UID {
 		return nil, nil
 	}
 	if err != nil {
@@ -115,9 +141,10 @@ func (w *Watcher) read(ctx context.Context, ref events.Reference) (*kubedb.Singl
 }
 
 // writeStatus replaces the status if it is another and nobody wrote in between.
-// A conflict comes back as it is; a request that is gone has no status.
+// A conflict comes back as it is; a request that is gone has no status. What the
+// API server refuses is put off, see [refusals].
 func (w *Watcher) writeStatus(ctx context.Context, request *kubedb.SinglestoreOpsRequest, status kubedb.OpsRequestStatus) error {
-	if equality.Semantic.DeepEqual(request.Status, status) {
+	if equality.Semantic.DeepEqual(request.Status, status) || !w.mayWrite(request, statusWrite) {
 		return nil
 	}
 	patch, err := kubedb.StatusPatch(request, map[string]any{
@@ -127,9 +154,15 @@ func (w *Watcher) writeStatus(ctx context.Context, request *kubedb.SinglestoreOp
 		return err
 	}
 	switch err := w.patch(ctx, request, patch, "status"); {
-	case err == nil, apierrors.IsConflict(err):
+	case err == nil:
+		w.refusals.over(request, statusWrite)
+		return nil
+	case apierrors.IsConflict(err):
 		return err
 	case apierrors.IsNotFound(err):
+		return nil
+	case isRefused(err):
+		w.putOff(ctx, request, statusWrite, err)
 		return nil
 	default:
 		return fmt.Errorf("write the status of request %s/%s: %w", request.Namespace, request.Name, err)

@@ -15,7 +15,7 @@ import (
 
 // sync brings one request where it belongs, whatever happened before.
 func (w *Watcher) sync(ctx context.Context, key types.NamespacedName) error {
-	if err := w.takeBack(ctx, key); err != nil {
+	if err := errors.Join(w.cancelDeparted(ctx, key), w.takeBack(ctx, key)); err != nil {
 		return err
 	}
 	object, exists, err := w.written.GetByKey(key.String())
@@ -25,16 +25,27 @@ func (w *Watcher) sync(ctx context.Context, key types.NamespacedName) error {
 		return err
 	}
 	request := object.(*kubedb.SinglestoreOpsRequest)
+	return errors.Join(w.advance(ctx, request), w.dropFinalizer(ctx, request))
+}
+
+// advance does what is to be done next for a request that is there.
+func (w *Watcher) advance(ctx context.Context, request *kubedb.SinglestoreOpsRequest) error {
 	switch {
-	case request.DeletionTimestamp != nil:
-		return w.cancel(ctx, request)
 	case request.Status.Phase.Terminal():
+		key := types.NamespacedName{Namespace: request.Namespace, Name: request.Name}
 		w.waits.forget(key)
 		w.growing.forget(key)
-		return w.letGo(ctx, request)
+		return nil
+	case request.DeletionTimestamp != nil: // somebody else's finalizer keeps it
+		return w.cancel(ctx, request, cancelled)
+	case w.terminating(request.Namespace):
+		return w.cancel(ctx, request, cancelledFor(namespaceGoes(request.Namespace)))
 	case plan.Pending(request):
 		return w.admit(ctx, request)
 	case request.Status.Phase == kubedb.OpsProgressing:
+		if over, err := w.endWithDatabase(ctx, request); over || err != nil {
+			return err
+		}
 		return errors.Join(w.sayWhoPauses(ctx, request), w.sayProgress(ctx, request), w.sayGrowing(ctx, request), w.redrive(ctx, request))
 	default:
 		return nil // it waits for somebody's approval

@@ -23,7 +23,7 @@ import (
 // tell records the fact as a Kubernetes event of the request. Its name is made
 // of the request and the fact, so that a fact that comes twice is told once.
 func (w *Watcher) tell(ctx context.Context, request *kubedb.SinglestoreOpsRequest, e events.Event) error {
-	what, ok := telling(e)
+	what, ok := telling(e, w.pauseAfter(e))
 	if !ok {
 		return nil
 	}
@@ -73,12 +73,36 @@ func (w *Watcher) record(ctx context.Context, request *kubedb.SinglestoreOpsRequ
 // maxNote keeps a note within what the API takes: 1 KiB.
 const maxNote = 1000
 
+// eventNotResumed is the reason of the event at the end of a chain whose database is
+// gone, or paused by somebody else: KubeDB has no word for it.
+const eventNotResumed = "NotResumed"
+
 // told is what a Kubernetes event says.
 type told struct{ kind, reason, note string }
 
+// pauseAfter says what is left of the pause of a chain's database, as it was last
+// seen: nothing if it is resumed. Only the words of an event depend on it.
+func (w *Watcher) pauseAfter(e events.Event) (left string) {
+	ref := e.Operation.Database
+	object, exists, err := w.databases.GetStore().GetByKey(ref.Namespace + "/" + ref.Name)
+	if err != nil {
+		return "" // the store's only error is a malformed key
+	}
+	if !exists || ref.UID != "" && string(object.(*kubedb.Singlestore).UID) != ref.UID {
+		return "is gone"
+	}
+	db := object.(*kubedb.Singlestore)
+	owner, paused := kubedb.PausedBy(db)
+	if !paused || string(owner.UID) == e.Operation.Request.UID { // the watch is behind
+		return ""
+	}
+	return "is still paused by somebody else: " + kubedb.FindCondition(db.Status.Conditions, kubedb.ConditionPaused).Message
+}
+
 // telling is what is said of a fact: Normal for what goes as it should, Warning
-// for trouble only.
-func telling(e events.Event) (told, bool) {
+// for trouble only. What is left of the database's pause is said when it is given
+// back.
+func telling(e events.Event, left string) (told, bool) {
 	op := e.Operation
 	database, request := op.Database, op.Request
 	switch e.Fact {
@@ -101,8 +125,11 @@ func telling(e events.Event) (told, bool) {
 	case events.Failed:
 		return told{corev1.EventTypeWarning, kubedb.EventFailed, op.Failure.Error()}, true
 	case events.Cancelled:
-		return told{corev1.EventTypeWarning, kubedb.EventFailed, "cancelled: the request was deleted while it was under way"}, true
+		return told{corev1.EventTypeWarning, kubedb.EventFailed, cancellation(op)}, true
 	case events.Resumed:
+		if left != "" {
+			return told{corev1.EventTypeNormal, eventNotResumed, fmt.Sprintf("%s %s/%s is not resumed: it %s", database.Kind, database.Namespace, database.Name, left)}, true
+		}
 		return told{corev1.EventTypeNormal, kubedb.EventSuccessful, kubedb.ResumedMessage(database.Namespace, database.Name, request.Name)}, true
 	default:
 		return told{}, false

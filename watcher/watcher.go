@@ -6,15 +6,17 @@
 //
 // One way, it watches the requests: a request that can work begins a chain with
 // requested, one that cannot with rejected; a request that is deleted under way
-// continues its chain with cancelled; a chain that the broker lost is begun
-// anew. The other way, it consumes every fact and writes phase and conditions as
-// KubeDB writes them. In Kubernetes it writes the requests' status and
-// finalizer, and Kubernetes events, and nothing else.
+// continues its chain with cancelled, one whose database is deleted with failed; a
+// chain that the broker lost is begun again. The other way, it consumes every fact
+// and writes phase and conditions as KubeDB writes them. In Kubernetes it writes
+// the requests' status and Kubernetes events, and nothing else; of the requests
+// themselves it takes off the finalizer that version 1 put there.
 package watcher
 
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,11 +34,14 @@ import (
 // Config is what a watcher works with.
 type Config struct {
 	// Client needs list and watch on requests and databases, get on both and on
-	// PetSets, patch on requests and their status.
+	// PetSets, patch on the requests' status; with patch on requests it takes off
+	// what version 1 has left there.
 	Client *kubedb.Client
 	// Core needs create on events. With get on claims, volumes and StorageClasses,
 	// and list on quotas, limit ranges, storage capacities and disruption budgets,
-	// requests are planned by them; what is missing is not checked, and said.
+	// requests are planned by them; what is missing is not checked, and said. With
+	// list and watch on namespaces, requests in one that is being deleted are
+	// cancelled at once.
 	Core kubernetes.Interface
 	// Policy is what requests are admitted by, beyond the cluster's own rules.
 	Policy plan.Policy
@@ -67,14 +72,19 @@ type Watcher struct {
 	requests  cache.SharedIndexInformer
 	written   cache.MutationCache // the requests as we wrote them, where the watch lags behind
 	databases cache.SharedIndexInformer
-	loop      *control.Loop
-	waits     waits
-	growing   growing
-	notes     notes
+	// namespaces are those that are being deleted.
+	namespaces cache.SharedIndexInformer
+	loop       *control.Loop
+	waits      waits
+	growing    growing
+	notes      notes
+	departed   departed
+	refusals   refusals
 }
 
-// needs is what a watcher must be allowed to do to begin with a request.
-var needs = []plan.Right{{Verb: "patch", Group: kubedb.OpsGroupVersion.Group, Resource: kubedb.ResourceSinglestoreOpsRequests}}
+// needs is what a watcher must be allowed to do to begin with a request: nobody
+// would be told of one whose status cannot be written.
+var needs = []plan.Right{{Verb: "patch", Group: kubedb.OpsGroupVersion.Group, Resource: kubedb.ResourceSinglestoreOpsRequests, Subresource: "status"}}
 
 // byDatabase indexes the requests that have not ended by their database.
 const byDatabase = "database"
@@ -110,6 +120,12 @@ func New(config Config) (*Watcher, error) {
 	if err := w.loop.Watch(w.databases, w.waiting); err != nil {
 		return nil, err
 	}
+	if err := w.noticeDeparted(); err != nil {
+		return nil, err
+	}
+	if w.namespaces, err = w.newNamespaces(); err != nil {
+		return nil, err
+	}
 	if config.Registerer != nil {
 		if err := config.Registerer.Register(&census{Watcher: w}); err != nil {
 			return nil, fmt.Errorf("register the metrics of requests: %w", err)
@@ -128,14 +144,24 @@ func slim(object any) (any, error) {
 	return &kubedb.Singlestore{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: db.Name, Namespace: db.Namespace, UID: db.UID, ResourceVersion: db.ResourceVersion, Generation: db.Generation,
-			DeletionTimestamp: db.DeletionTimestamp,
+			CreationTimestamp: db.CreationTimestamp, DeletionTimestamp: db.DeletionTimestamp,
 		},
 		Status: db.Status,
 	}, nil
 }
 
 // Run watches until the context ends.
-func (w *Watcher) Run(ctx context.Context) error { return w.loop.Run(ctx) }
+func (w *Watcher) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { w.namespaces.RunWithContext(ctx) }) // nothing waits for it: it may not be allowed
+	running.Go(func() {
+		if cache.WaitForCacheSync(ctx.Done(), w.HasSynced) {
+			w.findDeparted(ctx)
+		}
+	})
+	return w.loop.Run(ctx)
+}
 
 // HasSynced reports whether every request and database is known.
 func (w *Watcher) HasSynced() bool { return w.loop.HasSynced() }
@@ -156,7 +182,8 @@ func (w *Watcher) concerned(object any) []types.NamespacedName {
 }
 
 // waiting are the requests of a database that changed which wait for it, to start
-// or to pause it, and the one that it is paused for.
+// or to pause it, and the one that it is paused for; all of them when the database
+// is being deleted or gone.
 func (w *Watcher) waiting(object any) []types.NamespacedName {
 	db, ok := object.(*kubedb.Singlestore)
 	if !ok {
@@ -166,8 +193,10 @@ func (w *Watcher) waiting(object any) []types.NamespacedName {
 	if owner, ok := ownerOf(db); ok { // it may be gone
 		keys = append(keys, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name})
 	}
+	_, exists, err := w.databases.GetStore().GetByKey(db.Namespace + "/" + db.Name)
+	goes := db.DeletionTimestamp != nil || err == nil && !exists
 	for _, request := range w.unfinishedOf(db.Namespace + "/" + db.Name) {
-		if plan.Pending(request) || !hasPaused(request) {
+		if goes || plan.Pending(request) || !hasPaused(request) {
 			keys = append(keys, types.NamespacedName{Namespace: request.Namespace, Name: request.Name})
 		}
 	}

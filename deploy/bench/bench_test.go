@@ -41,7 +41,7 @@ func TestWhatARequestCosts(t *testing.T) {
 
 	count := func(service, what string) int { return r.Pairs[0].Opsrelay.Cost.Requests[service][what] }
 	for service, writes := range map[string]map[string]int{
-		"watcher":  {"patch singlestoreopsrequests": 2},
+		"watcher":  {"patch singlestoreopsrequests": 0},
 		"pauser":   {"patch singlestores/status": 2},
 		"expander": {"patch persistentvolumeclaims": 3},
 		"updater":  {"patch petsets": 1, "patch singlestores": 1},

@@ -6,6 +6,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -28,7 +29,8 @@ import (
 // quickRedrive has the watcher compare requests with their chains soon.
 var quickRedrive = map[string][]string{"watcher": {"--redrive-after=2s"}}
 
-// A request whose finalizer was taken off by force leaves no pause behind.
+// A request that is deleted with whatever it has of finalizers taken off by force
+// leaves no pause behind.
 func TestF45_FinalizerRemovedByForce(t *testing.T) {
 	b := setup(t)
 	b.growing("grow", "sdb")
@@ -57,7 +59,6 @@ func TestF45_RequestHasEndedAndItsChainIsGone(t *testing.T) {
 	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	request := b.ended("grow")
-	b.letGo("grow")
 	conn, err := b.stack.Connect(b.ctx, "lose")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close(b.ctx)) }()
@@ -100,19 +101,18 @@ func TestF46_CancelAtEveryStep(t *testing.T) {
 	require.NoError(t, creating.Wait())
 	for i, step := range steps {
 		db := fmt.Sprintf("sdb-%d", i)
-		b.reach(db, step.fact, step.stopped)
+		request := b.reach(db, step.fact, step.stopped)
 		require.NoError(t, b.delete(db))
+		b.gone(db)
 		if step.stopped == "pauser" { // it must not answer before the request is cancelled
-			b.fact(db, events.Cancelled)
+			b.chainBecomes(request, events.Cancelled)
 			require.NoError(t, b.stack.StartService(step.stopped))
 		}
-		b.gone(db)
+		require.Equal(t, events.OutcomeCancelled, b.chainBecomes(request, events.Resumed).Operation.Outcome)
 		if step.stopped != "" && step.stopped != "pauser" {
 			require.NoError(t, b.stack.StartService(step.stopped))
 		}
-		now, err := b.client.Singlestores(b.namespace).Get(b.ctx, db, metav1.GetOptions{})
-		require.NoError(t, err)
-		require.False(t, kubedb.IsPaused(now), "%s: let go before the database was resumed", db)
+		now := b.resumed(db)
 		set, err := b.client.PetSets(b.namespace).Get(b.ctx, db+"-leaf", metav1.GetOptions{})
 		require.NoError(t, err)
 		requested := func(claim string) string { return b.claim(claim).Spec.Resources.Requests.Storage().String() }
@@ -128,24 +128,25 @@ func TestF46_CancelAtEveryStep(t *testing.T) {
 // reach begins a request of the database's name, and returns when its chain ends
 // with the fact, which the service that is stopped does not answer. Where none
 // is, a volume grows that never will have grown.
-func (b *bundle) reach(db string, fact events.Fact, stopped string) {
+func (b *bundle) reach(db string, fact events.Fact, stopped string) *kubedb.SinglestoreOpsRequest {
 	b.Helper()
 	stuck := "data-" + db + "-leaf-1"
 	b.fault(stuck, cluster.Fault{Never: true})
 	if stopped != "" && fact != events.Updated {
 		require.NoError(b, b.stack.StopService(stopped))
 	}
-	b.create(fixture.Expansion(db, db, fixture.Sizes{Leaf: "11Gi"}))
+	request := b.create(fixture.Expansion(db, db, fixture.Sizes{Leaf: "11Gi"}))
 	if stopped == "" {
 		b.capacityBecomes("data-"+db+"-leaf-0", "11Gi")
-		return
+		return request
 	}
 	if fact == events.Updated { // the pauser is needed before
 		b.condition(db, kubedb.ConditionDatabasePauseSucceeded)
 		require.NoError(b, b.stack.StopService(stopped))
 	}
 	require.NoError(b, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, stuck)))
-	b.fact(db, fact)
+	b.chainBecomes(request, fact)
+	return request
 }
 
 // A database that is deleted under way ends its request, and nothing is made
@@ -156,8 +157,10 @@ func TestF47_DatabaseDeleted(t *testing.T) {
 	b.checker.ExcuseDatabase("sdb")
 	require.NoError(t, b.client.Singlestores(b.namespace).Delete(b.ctx, "sdb", metav1.DeleteOptions{}))
 	require.NoError(t, b.stack.Cluster.ClearFault(b.ctx, cluster.ClaimVolume(b.namespace, "data-sdb-leaf-1")))
-	require.Equal(t, kubedb.OpsFailed, b.ended("grow").Status.Phase)
-	b.letGo("grow")
+	request := b.ended("grow")
+	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
+	require.Contains(t, fixture.FailureOf(request), "Singlestore "+b.namespace+"/sdb: DatabaseGone: the database was deleted while the request was under way")
+	b.told("grow", "Singlestore "+b.namespace+"/sdb is not resumed: it is gone")
 	_, err := b.client.Singlestores(b.namespace).Get(b.ctx, "sdb", metav1.GetOptions{})
 	require.True(t, apierrors.IsNotFound(err), "%v", err)
 }
@@ -260,21 +263,38 @@ func (b *bundle) patchRequest(name, patch string) {
 	}
 }
 
-// fact waits until the request's chain ends with the fact.
-func (b *bundle) fact(name string, fact events.Fact) {
+// chainBecomes waits until the chain of a request, which may be gone, ends with the
+// fact.
+func (b *bundle) chainBecomes(request *kubedb.SinglestoreOpsRequest, fact events.Fact) events.Event {
 	b.Helper()
-	request, err := b.client.SinglestoreOpsRequests(b.namespace).Get(b.ctx, name, metav1.GetOptions{})
-	require.NoError(b, err)
 	conn, err := b.stack.Connect(b.ctx, "look")
 	require.NoError(b, err)
 	defer func() { require.NoError(b, conn.Close(b.ctx)) }()
 	key := events.ChainKey{Kind: "singlestore", Namespace: b.namespace, UID: string(request.UID)}
-	var last events.Fact
+	var last events.Event
 	require.Eventually(b, func() bool {
-		e, err := conn.Chain("test").Last(b.ctx, key)
-		last = e.Fact
-		return err == nil && last == fact
-	}, patience, 20*time.Millisecond, "%s: the chain does not become %s", name, fact)
+		last, err = conn.Chain("test").Last(b.ctx, key)
+		return err == nil && last.Fact == fact
+	}, patience, 20*time.Millisecond, "%s: the chain does not become %s", request.Name, fact)
+	return last
+}
+
+// told waits until a Kubernetes event of the request says so, and requires that
+// none says that its database was resumed.
+func (b *bundle) told(request, note string) {
+	b.Helper()
+	require.Eventually(b, func() bool {
+		list, err := b.core.EventsV1().Events(b.namespace).List(b.ctx, metav1.ListOptions{})
+		require.NoError(b, err)
+		found := false
+		for _, event := range list.Items {
+			if event.Regarding.Name == request {
+				require.NotContains(b, event.Note, "Successfully resumed")
+				found = found || strings.Contains(event.Note, note)
+			}
+		}
+		return found
+	}, patience, 50*time.Millisecond, "no event of %s says %q", request, note)
 }
 
 // capacityBecomes waits until the claim has the capacity. There may be none yet.

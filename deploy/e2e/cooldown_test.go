@@ -28,7 +28,6 @@ func TestF51_TheStorageTakesNoMore(t *testing.T) {
 		b.create(fixture.Expansion(step.name, "one", fixture.Sizes{Node: step.size}))
 		ended := b.ended(step.name)
 		require.Equal(t, kubedb.OpsSuccessful, ended.Status.Phase, fixture.FailureOf(ended))
-		b.letGo(step.name)
 		require.NoError(t, b.client.SinglestoreOpsRequests(b.namespace).Delete(b.ctx, step.name, metav1.DeleteOptions{}))
 	}
 	expansions := kubedb.Expansions(b.claim("data-one-0"))

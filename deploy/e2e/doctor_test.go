@@ -59,7 +59,6 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}))
 	require.Equal(t, kubedb.OpsSuccessful, b.ended("grow").Status.Phase)
-	b.letGo("grow")
 	text, err := b.withNATS("doctor", "-o", "json")
 	require.NoError(t, err)
 	b.valid("doctor", text)

@@ -63,7 +63,6 @@ func TestOnlineTopology(t *testing.T) {
 	require.Equal(t, "2Gi", db.Spec.Topology.Aggregator.Storage.Resources.Requests.Storage().String())
 	require.Equal(t, "11Gi", db.Spec.Topology.Leaf.Storage.Resources.Requests.Storage().String())
 	require.Equal(t, kubedb.DatabaseReady, b.ready("sdb").Status.Phase)
-	b.letGo("grow")
 }
 
 func TestOnlineStandalone(t *testing.T) {

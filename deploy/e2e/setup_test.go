@@ -164,13 +164,6 @@ func (b *bundle) createDatabase(db *kubedb.Singlestore) *kubedb.Singlestore {
 	return b.ready(db.Name)
 }
 
-// letGo waits until the request has no finalizer any more.
-func (b *bundle) letGo(name string) {
-	b.Helper()
-	fixture.Eventually(b.ctx, b, b.client.SinglestoreOpsRequests(b.namespace), name, "no finalizer", &kubedb.SinglestoreOpsRequest{},
-		func(request *kubedb.SinglestoreOpsRequest) bool { return len(request.Finalizers) == 0 })
-}
-
 // gone waits until there is no such request.
 func (b *bundle) gone(name string) {
 	b.Helper()

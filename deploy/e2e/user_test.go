@@ -15,6 +15,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
 	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
+	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/opsrelay/cli"
 	"github.com/opsrelay/opsrelay/services/opsrelay/user"
@@ -49,7 +50,7 @@ func TestCommandsOfOneRequest(t *testing.T) {
 	b := setup(t)
 	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))
 	b.fault("data-sdb-leaf-1", cluster.Fault{Never: true})
-	b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
+	growing := b.create(fixture.Expansion("grow", "sdb", fixture.Guide))
 	b.condition("grow", kubedb.ConditionDatabasePauseSucceeded)
 	b.create(fixture.Expansion("later", "sdb", fixture.Sizes{Aggregator: "3Gi"}))
 	b.condition("later", kubedb.ConditionWaiting)
@@ -75,6 +76,7 @@ func TestCommandsOfOneRequest(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "request "+b.namespace+"/grow is cancelled, its database is resumed\n", text)
 
+	b.chainBecomes(growing, events.Resumed)
 	text, err = b.withNATS("timeline", b.namespace+"/grow")
 	require.NoError(t, err)
 	b.prints("timeline", text)

@@ -169,7 +169,7 @@ type allowed struct {
 // rights is the design's table: who writes what, and nothing else.
 var rights = map[string][]allowed{
 	"watcher": {
-		{"patch", "singlestoreopsrequests", regexp.MustCompile(`^metadata\.(uid|resourceVersion|finalizers)$`)},
+		{"patch", "singlestoreopsrequests", regexp.MustCompile(`^metadata\.(uid|resourceVersion|finalizers)$`)}, // that of version 1, off
 		{"patch", "singlestoreopsrequests/status", regexp.MustCompile(`^(metadata\.resourceVersion|status\.(phase|observedGeneration|conditions))$`)},
 		{"create", "events", nil},
 	},

@@ -15,10 +15,11 @@ import (
 // allowed is all that each service may do in Kubernetes: the table of the design,
 // right by right. Write rights are what its step writes; the rest is reading.
 var allowed = map[string][]string{
-	// Request status and finalizer, events.
+	// Request status, the finalizer of version 1, events.
 	"watcher": {
 		"ops.kubedb.com/singlestoreopsrequests: get list watch patch",
 		"ops.kubedb.com/singlestoreopsrequests/status: patch",
+		"/namespaces: list watch",
 		"kubedb.com/singlestores: get list watch",
 		"apps.k8s.appscode.com/petsets: get",
 		"apps/statefulsets: get",

@@ -181,11 +181,11 @@ func look[T any](l *lane, v *view, name string, holds func(*T) bool) (*T, error)
 	}
 }
 
-// ended waits until the request has a terminal phase and is let go, and returns
-// it as it was then.
+// ended waits until the request has a terminal phase, and returns it as it was
+// then.
 func (l *lane) ended(name string) *kubedb.SinglestoreOpsRequest {
 	return await(l, l.requests, name, "ended", func(r *kubedb.SinglestoreOpsRequest) bool {
-		return r != nil && r.Status.Phase.Terminal() && len(r.Finalizers) == 0
+		return r != nil && r.Status.Phase.Terminal()
 	})
 }
 

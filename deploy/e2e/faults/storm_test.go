@@ -124,7 +124,7 @@ func (l *lane) grow(name, database string, size int) string {
 		return err.Error()
 	}
 	request, err := look(l, l.requests, name, func(r *kubedb.SinglestoreOpsRequest) bool {
-		return r != nil && r.Status.Phase.Terminal() && len(r.Finalizers) == 0
+		return r != nil && r.Status.Phase.Terminal()
 	})
 	switch {
 	case err != nil:

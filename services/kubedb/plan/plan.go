@@ -192,6 +192,9 @@ func (p *Planner) database(ctx context.Context, request *kubedb.SinglestoreOpsRe
 	case err != nil:
 		return nil, fmt.Errorf("read Singlestore %s/%s: %w", request.Namespace, name, err)
 	}
+	if db.DeletionTimestamp != nil {
+		return nil, refuse("spec.databaseRef", ReasonDatabaseTerminating, "Singlestore %s/%s is being deleted", db.Namespace, db.Name)
+	}
 	if err := db.Invalid(); err != nil {
 		return nil, refuse("spec.databaseRef", ReasonNoStorage, "the spec of Singlestore %s/%s cannot be read: %s", db.Namespace, db.Name, err)
 	}

@@ -3,6 +3,8 @@
 
 package plan
 
+import "github.com/opsrelay/opsrelay/services/kubedb"
+
 // The reasons of findings are one word each, for programs. These are about what
 // the request itself says.
 const (
@@ -19,6 +21,7 @@ const (
 // These are about the database, and who else is at it.
 const (
 	ReasonDatabaseNotFound     = "DatabaseNotFound"
+	ReasonDatabaseTerminating  = kubedb.ReasonDatabaseTerminating
 	ReasonDatabaseNotReady     = "DatabaseNotReady"
 	ReasonPausedBySomebodyElse = "PausedBySomebodyElse"
 	ReasonQueued               = "Queued"

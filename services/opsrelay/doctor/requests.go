@@ -6,11 +6,13 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
@@ -86,9 +88,64 @@ func (p Patient) requests(ctx context.Context) []Finding {
 			stuck = append(stuck, fmt.Sprintf("%s/%s (%s)", r.Namespace, r.Name, quiet.Round(time.Second)))
 		}
 	}
-	if len(stuck) > 0 {
-		return []Finding{broken(check, "no news for longer than a step may take: "+strings.Join(stuck, ", "),
-			"do all services run? opsrelay timeline NAMESPACE/NAME says whose turn it is")}
+	found := p.refused(ctx, list.Items)
+	switch {
+	case len(stuck) > 0:
+		found = append(found, broken(check, "no news for longer than a step may take: "+strings.Join(stuck, ", "),
+			"do all services run? opsrelay timeline NAMESPACE/NAME says whose turn it is"))
+	case len(found) == 0:
+		found = append(found, ok(check, fmt.Sprintf("%d under way, none is stuck", underWay)))
 	}
-	return []Finding{ok(check, fmt.Sprintf("%d under way, none is stuck", underWay))}
+	return found
+}
+
+// mostAsked bounds how many requests the API server is asked about.
+const mostAsked = 20
+
+// refused looks for requests that the API server does not let the watcher write, by
+// dry runs, which write nothing: the finalizer of version 1 that is still there, and
+// the status of those whose database is gone.
+func (p Patient) refused(ctx context.Context, requests []kubedb.SinglestoreOpsRequest) []Finding {
+	var finalizers, statuses []string
+	for i := range requests {
+		r := &requests[i]
+		switch {
+		case len(finalizers)+len(statuses) >= mostAsked:
+		case slices.Contains(r.Finalizers, kubedb.RequestFinalizer):
+			if err := p.wouldPatch(ctx, r); err != nil {
+				finalizers = append(finalizers, fmt.Sprintf("%s/%s (%s)", r.Namespace, r.Name, err))
+			}
+		case !r.Status.Phase.Terminal() && p.databaseGone(ctx, r):
+			if err := p.wouldPatch(ctx, r, "status"); err != nil {
+				statuses = append(statuses, fmt.Sprintf("%s/%s (%s)", r.Namespace, r.Name, err))
+			}
+		}
+	}
+	var found []Finding
+	if len(finalizers) > 0 {
+		found = append(found, broken("finalizers", "version 1 has left its finalizer on requests, and the API server refuses to take it off: "+strings.Join(finalizers, ", "),
+			"the watcher takes it off as soon as that is allowed: where a webhook wants the request's database, create one of its name for a moment, or exempt the request from the webhook"))
+	}
+	if len(statuses) > 0 {
+		found = append(found, broken("statuses", "the database is gone, and the API server refuses the status of its requests: "+strings.Join(statuses, ", "),
+			"nothing is under way for them: kubectl delete singlestoreopsrequest -n NAMESPACE NAME"))
+	}
+	return found
+}
+
+// wouldPatch returns why the API server would refuse to write the request as it is.
+func (p Patient) wouldPatch(ctx context.Context, r *kubedb.SinglestoreOpsRequest, subresources ...string) error {
+	patch := fmt.Appendf(nil, `{"metadata":{"uid":%q}}`, r.UID)
+	_, err := p.Clients.KubeDB.SinglestoreOpsRequests(r.Namespace).Patch(ctx, r.Name, types.MergePatchType, patch,
+		metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, subresources...)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// databaseGone reports whether the request's database does not exist.
+func (p Patient) databaseGone(ctx context.Context, r *kubedb.SinglestoreOpsRequest) bool {
+	_, err := p.Clients.KubeDB.Singlestores(r.Namespace).Get(ctx, r.Spec.DatabaseRef.Name, metav1.GetOptions{})
+	return apierrors.IsNotFound(err)
 }

@@ -28,7 +28,7 @@ var semantic = equality.Semantic
 func (u *Updater) rehearse(ctx context.Context, next *kubedb.StatefulSet) error {
 	dryRun := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 	body := next.DeepCopy()
-	body.UID = ""
+	body.UID, body.ManagedFields = "", nil
 	_, err := u.client.StatefulSets(next.Namespace).Create(ctx, body, dryRun)
 	switch {
 	case err == nil, apierrors.IsAlreadyExists(err):
@@ -46,7 +46,7 @@ func (u *Updater) rehearse(ctx context.Context, next *kubedb.StatefulSet) error 
 	return nil
 }
 
-// refused fails for a StatefulSet that cannot be made anew.
+// refused fails for a StatefulSet that cannot be recreated.
 func (u *Updater) refused(set *kubedb.StatefulSet, why string) error {
 	return bus.Permanent(refusal(set, why+"; it is as it was, and the volumes keep their new sizes"))
 }

@@ -77,6 +77,23 @@ func set(tree map[string]any, value any, path ...string) {
 	tree[path[len(path)-1]] = value
 }
 
+// tooSmall are the sizes of the StatefulSet's claim templates that are smaller than
+// the component's volumes, as they are to be, by the templates' names.
+func tooSmall(set *kubedb.StatefulSet, component events.Component) (map[string]string, error) {
+	sizes := map[string]string{}
+	for _, template := range set.Spec.VolumeClaimTemplates {
+		size := component.Size(template.Name)
+		smaller, err := isSmaller(template.Spec.Resources.Requests.Storage(), size)
+		if err != nil {
+			return nil, err
+		}
+		if smaller {
+			sizes[template.Name] = size
+		}
+	}
+	return sizes, nil
+}
+
 // raise writes the size into the claim template.
 func raise(template *corev1.PersistentVolumeClaim, size string) {
 	requests := corev1.ResourceList{}

@@ -6,7 +6,7 @@
 //
 // It consumes expanded and publishes updated. A PetSet's claim templates may be
 // changed in place. A StatefulSet's may not: it is deleted without its pods and
-// made anew. A size is only raised, and only where it is smaller: what a user
+// recreated. A size is only raised, and only where it is smaller: what a user
 // raised meanwhile stays.
 package updater
 
@@ -36,11 +36,11 @@ const (
 	ReasonDatabaseGone = kubedb.ReasonDatabaseGone
 	// ReasonUpdateRefused says that the API server refuses the new size.
 	ReasonUpdateRefused = "UpdateRefused"
-	// ReasonRecreateRefused says that a StatefulSet cannot be made anew as it was:
+	// ReasonRecreateRefused says that a StatefulSet cannot be recreated as it was:
 	// it is left as it is, or was replaced by somebody else.
 	ReasonRecreateRefused = "RecreateRefused"
 	// ReasonWorkloadNotDeleted says that a StatefulSet that is deleted does not go,
-	// ReasonNotAdopted that pods or claims do not belong to it as they must.
+	// ReasonNotAdopted that pods do not belong to its successor as they must.
 	ReasonWorkloadNotDeleted = "WorkloadNotDeleted"
 	ReasonNotAdopted         = "NotAdopted"
 )
@@ -53,7 +53,8 @@ type Updater struct {
 
 // New returns the step. The clients need get and patch on PetSets and databases;
 // where workloads are StatefulSets also get, list, watch, create, patch and delete
-// on these, and list and watch on pods and claims.
+// on these; get, list, watch, create and delete on ControllerRevisions; list, watch
+// and patch on pods, and list and patch on claims.
 func New(client *kubedb.Client, core kubernetes.Interface) *Updater {
 	return &Updater{client: client, core: core}
 }

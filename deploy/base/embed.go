@@ -8,8 +8,9 @@ package base
 import "embed"
 
 // FS holds the manifests of the namespace, the identities and the rights,
-// rights/*.yaml: what is needed wherever the services run. The Deployments are
+// rights/*.yaml, and the policies that bind these, policies/*.yaml: what is needed
+// wherever the services run. The Deployments are
 // not in it: where the services run as processes, none is to run in the cluster.
 //
-//go:embed rights/*.yaml
+//go:embed rights/*.yaml policies/*.yaml
 var FS embed.FS

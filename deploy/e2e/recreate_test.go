@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,35 +28,47 @@ const keep = "example.com/keep"
 
 func kept(set *appsv1.StatefulSet) { set.Finalizers = []string{keep} }
 
-// goes waits until the StatefulSet is being deleted, and is rid of its pods.
+// goes waits until the StatefulSet is being deleted and is rid of its pods, and
+// the test's finalizer and the updater's alone keep it.
 func (b *bundle) goes(name string) *appsv1.StatefulSet {
 	b.Helper()
 	return b.statefulSet(name, "deleted without its pods", func(set *appsv1.StatefulSet) bool {
-		return set.DeletionTimestamp != nil && len(set.Finalizers) == 1
+		return set.DeletionTimestamp != nil && slices.Equal(set.Finalizers, []string{keep, updater.Recreate})
 	})
 }
 
-// letStatefulSetGo takes the finalizer off and waits until the StatefulSet is gone.
+// letStatefulSetGo takes the test's finalizer off.
 func (b *bundle) letStatefulSetGo(set *appsv1.StatefulSet) {
 	b.Helper()
-	client := b.core.AppsV1().StatefulSets(b.namespace)
-	_, err := client.Patch(b.ctx, set.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
-	require.NoError(b, err)
+	b.setFinalizers(set.Name, `["`+updater.Recreate+`"]`)
+}
+
+// forceStatefulSet takes every finalizer off, as impatient people do, and waits
+// until the StatefulSet is gone.
+func (b *bundle) forceStatefulSet(set *appsv1.StatefulSet) {
+	b.Helper()
+	b.setFinalizers(set.Name, "null")
 	require.NoError(b, b.client.WaitStatefulSet(b.ctx, b.namespace, set.Name, func(is *kubedb.StatefulSet) bool { return is == nil || is.UID != set.UID }))
 }
 
-// intent is what a database says is to be made anew.
+func (b *bundle) setFinalizers(name, finalizers string) {
+	b.Helper()
+	_, err := b.core.AppsV1().StatefulSets(b.namespace).Patch(b.ctx, name, types.MergePatchType, []byte(`{"metadata":{"finalizers":`+finalizers+`}}`), metav1.PatchOptions{})
+	require.NoError(b, err)
+}
+
+// intent is the StatefulSet of that name as it is to be recreated.
 func (b *bundle) intent(name string) *appsv1.StatefulSet {
 	b.Helper()
-	db, err := b.client.Singlestores(b.namespace).Get(b.ctx, name, metav1.GetOptions{})
+	revision, err := b.core.AppsV1().ControllerRevisions(b.namespace).Get(b.ctx, updater.IntentName(name), metav1.GetOptions{})
 	require.NoError(b, err)
 	set := &appsv1.StatefulSet{}
-	require.NoError(b, json.Unmarshal([]byte(db.Annotations[updater.Intent]), set))
+	require.NoError(b, json.Unmarshal(revision.Data.Raw, set))
 	return set
 }
 
-// The updater dies between deleting a StatefulSet and making it anew. F04: the
-// next one does it from the intent. F58: a pod that dies meanwhile comes back.
+// The updater dies between deleting a StatefulSet and recreating it, and people
+// take its finalizers off. F04: the next one recreates it from the intent. F58: a pod that dies meanwhile comes back.
 // F37: somebody else was faster, with the same or with another one.
 func TestF04_F37_F58_TheUpdaterDiesWhileThereIsNoStatefulSet(t *testing.T) {
 	b := setupOwn(t, stack.Options{AckWait: time.Second})
@@ -70,7 +83,7 @@ func TestF04_F37_F58_TheUpdaterDiesWhileThereIsNoStatefulSet(t *testing.T) {
 	pods := b.pods()
 	require.NoError(t, b.stack.KillService("updater"))
 	for _, set := range sets {
-		b.letStatefulSetGo(set)
+		b.forceStatefulSet(set)
 	}
 	for name, set := range sets {
 		intent := b.intent(name)
@@ -80,12 +93,12 @@ func TestF04_F37_F58_TheUpdaterDiesWhileThereIsNoStatefulSet(t *testing.T) {
 	client := b.core.AppsV1().StatefulSets(b.namespace)
 	// What anybody may do with the intent.
 	same := b.intent("same")
-	same.UID = ""
+	same.UID, same.ManagedFields = "", nil
 	same, err := client.Create(b.ctx, same, metav1.CreateOptions{})
 	require.NoError(t, err)
 	b.checker.Excuse("other")
 	other := b.intent("other")
-	other.UID, other.Spec.Template.Labels["other"] = "", "yes"
+	other.UID, other.ManagedFields, other.Spec.Template.Labels["other"] = "", nil, "yes"
 	other.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType
 	other.Spec.UpdateStrategy.RollingUpdate = nil
 	other, err = client.Create(b.ctx, other, metav1.CreateOptions{})
@@ -111,7 +124,7 @@ func TestF04_F37_F58_TheUpdaterDiesWhileThereIsNoStatefulSet(t *testing.T) {
 }
 
 // F36: a StatefulSet that is deleted does not go. Nothing is forced: the request
-// fails at its deadline and says why, and when it goes at last, it is made anew.
+// fails at its deadline and says why, and when it goes at last, it is recreated.
 func TestF36_StatefulSetDoesNotGo(t *testing.T) {
 	b := setup(t)
 	b.createOnStatefulSets(fixture.Standalone("one", fixture.ClassOnline), kept)
@@ -135,7 +148,7 @@ func TestF36_StatefulSetDoesNotGo(t *testing.T) {
 	b.restarted(pods)
 }
 
-// F41: a policy that would not let it be made anew is found before anything is
+// F41: a policy that would not let it be recreated is found before anything is
 // deleted.
 func TestF41_PolicyRefusesTheSuccessor(t *testing.T) {
 	b := setup(t)

@@ -4,7 +4,9 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
 	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
@@ -48,12 +51,12 @@ func (b *bundle) statefulSet(name, what string, holds func(*appsv1.StatefulSet) 
 	return fixture.Eventually(b.ctx, b, b.core.AppsV1().StatefulSets(b.namespace), name, what, &appsv1.StatefulSet{}, holds)
 }
 
-// madeAnew waits until another StatefulSet has taken the place of the given one,
+// recreated waits until another StatefulSet has taken the place of the given one,
 // and requires that it is as that was but for the size, and owns the same pods.
-func (b *bundle) madeAnew(before *appsv1.StatefulSet, size string) *appsv1.StatefulSet {
+func (b *bundle) recreated(before *appsv1.StatefulSet, size string) *appsv1.StatefulSet {
 	b.Helper()
 	after := b.statefulSet(before.Name, "a successor that its controller knows", func(set *appsv1.StatefulSet) bool {
-		return set.UID != before.UID && set.Status.ObservedGeneration == set.Generation && set.Status.UpdateRevision != "" &&
+		return set.UID != before.UID && set.Labels[updater.Recreate] == "" && set.Status.ObservedGeneration == set.Generation && set.Status.UpdateRevision != "" &&
 			set.Status.Replicas == before.Status.Replicas
 	})
 	want := before.DeepCopy()
@@ -66,6 +69,7 @@ func (b *bundle) madeAnew(before *appsv1.StatefulSet, size string) *appsv1.State
 	require.Equal(b, want.Finalizers, after.Finalizers)
 	require.Equal(b, before.Status.UpdateRevision, after.Status.UpdateRevision)
 	require.Equal(b, before.Status.CurrentRevision, after.Status.CurrentRevision)
+	b.requireManagedFields(before, after)
 	pods, err := b.core.CoreV1().Pods(b.namespace).List(b.ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(after.Spec.Selector)})
 	require.NoError(b, err)
 	for _, pod := range pods.Items {
@@ -74,18 +78,37 @@ func (b *bundle) madeAnew(before *appsv1.StatefulSet, size string) *appsv1.State
 	return after
 }
 
-// noIntent waits until the database has no intent.
-func (b *bundle) noIntent(name string) *kubedb.Singlestore {
+// noIntent waits until no StatefulSet of that name is to be recreated.
+func (b *bundle) noIntent(name string) {
 	b.Helper()
-	return fixture.Eventually(b.ctx, b, b.client.Singlestores(b.namespace), name, "no intent", &kubedb.Singlestore{},
-		func(db *kubedb.Singlestore) bool {
-			return db.Annotations[updater.Intent] == "" && db.Labels[updater.Intent] == ""
-		})
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	intents := kubedb.NewInformer(b.core.AppsV1().ControllerRevisions(b.namespace), &appsv1.ControllerRevision{})
+	require.NoError(b, kubedb.Until(ctx, intents, func(store cache.Store) bool {
+		_, exists, err := store.GetByKey(b.namespace + "/" + updater.IntentName(name))
+		return err == nil && !exists
+	}), "the intent to recreate StatefulSet %s stays", name)
 }
 
-// F40: a StatefulSet is made anew as it was but for the sizes, and its pods are
+// requireManagedFields requires that the fields of a StatefulSet belong to whom
+// they belonged.
+func (b *bundle) requireManagedFields(before, after *appsv1.StatefulSet) {
+	b.Helper()
+	fields := func(set *appsv1.StatefulSet) (lines []string) {
+		for _, entry := range set.ManagedFields {
+			if entry.Subresource != "status" {
+				lines = append(lines, fmt.Sprintf("%s %s %s %q %s %s", entry.Manager, entry.Operation, entry.APIVersion, entry.Subresource, entry.Time.UTC(), entry.FieldsV1.Raw))
+			}
+		}
+		slices.Sort(lines)
+		return lines
+	}
+	require.Equal(b, fields(before), fields(after))
+}
+
+// F40: a StatefulSet is recreated as it was but for the sizes, and its pods are
 // the same, with their revision. F38: twice, one right after the other.
-func TestF38_F40_StatefulSetIsMadeAnew(t *testing.T) {
+func TestF38_F40_StatefulSetIsRecreated(t *testing.T) {
 	b := setup(t)
 	b.createOnStatefulSets(fixture.Topology("sdb", fixture.ClassOnline), func(set *appsv1.StatefulSet) {
 		set.Annotations = map[string]string{"example.com/kept": "yes"}
@@ -99,10 +122,11 @@ func TestF38_F40_StatefulSetIsMadeAnew(t *testing.T) {
 		b.create(fixture.Expansion(name, "sdb", fixture.Sizes{Aggregator: fmt.Sprintf("%dGi", 2+i), Leaf: fmt.Sprintf("%dGi", 11+i)}, always))
 		request := b.ended(name)
 		require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
-		aggregator = b.madeAnew(aggregator, fmt.Sprintf("%dGi", 2+i))
-		leaf = b.madeAnew(leaf, fmt.Sprintf("%dGi", 11+i))
+		aggregator = b.recreated(aggregator, fmt.Sprintf("%dGi", 2+i))
+		leaf = b.recreated(leaf, fmt.Sprintf("%dGi", 11+i))
 		b.restarted(pods)
-		b.noIntent("sdb")
+		b.noIntent("sdb-aggregator")
+		b.noIntent("sdb-leaf")
 	}
 	db := b.resumed("sdb")
 	require.Equal(t, "3Gi", db.Spec.Topology.Aggregator.Storage.Resources.Requests.Storage().String())
@@ -125,7 +149,7 @@ func TestF39_ClaimsOutliveTheStatefulSet(t *testing.T) {
 
 	request := b.ended("grow")
 	require.Equal(t, kubedb.OpsSuccessful, request.Status.Phase, fixture.FailureOf(request))
-	after := b.madeAnew(before, "2Gi")
+	after := b.recreated(before, "2Gi")
 	require.Equal(t, policy, after.Spec.PersistentVolumeClaimRetentionPolicy)
 	is := fixture.Eventually(b.ctx, b, claims, "data-one-0", "owned by the successor", &corev1.PersistentVolumeClaim{}, func(claim *corev1.PersistentVolumeClaim) bool {
 		return owned(claim) && claim.OwnerReferences[0].UID == after.UID
@@ -133,7 +157,7 @@ func TestF39_ClaimsOutliveTheStatefulSet(t *testing.T) {
 	require.Equal(t, claim.UID, is.UID)
 }
 
-// F35: a user deletes the workload under way: nobody makes it anew, and the
+// F35: a user deletes the workload under way: nobody recreates it, and the
 // request says so.
 func TestF35_StatefulSetDeletedByAUser(t *testing.T) {
 	b := setup(t)
@@ -196,7 +220,7 @@ func TestOfflineOnStatefulSets(t *testing.T) {
 				require.Equal(t, "11Gi", b.capacity("data-sdb-leaf-0"))
 				require.Equal(t, guide, b.evictions())
 				b.restarted(pods, guide...)
-				b.madeAnew(leaf, "11Gi")
+				b.recreated(leaf, "11Gi")
 				b.restarted(pods, guide...)
 			})
 		}

@@ -183,10 +183,14 @@ var rights = map[string][]allowed{
 	},
 	"updater": {
 		{"patch", "petsets", regexp.MustCompile(`^/(metadata/resourceVersion|spec/volumeClaimTemplates/\d+/spec/resources/requests/storage)$`)},
-		{"patch", "statefulsets", regexp.MustCompile(`^(metadata\.(uid|resourceVersion|annotations\.opsrelay\.dev/recreate)|spec\.persistentVolumeClaimRetentionPolicy(\.when(Deleted|Scaled))?)$`)},
+		{"patch", "statefulsets", regexp.MustCompile(`^(metadata\.(uid|resourceVersion|finalizers|managedFields|(labels|annotations)\.opsrelay\.dev/recreate)|spec\.persistentVolumeClaimRetentionPolicy(\.when(Deleted|Scaled))?)$`)},
 		{"delete", "statefulsets", nil},
 		{"create", "statefulsets", nil},
-		{"patch", "singlestores", regexp.MustCompile(`^(metadata\.(resourceVersion|(annotations|labels)\.opsrelay\.dev/recreate)|spec\.(topology\.(aggregator|leaf)\.)?storage\.resources\.requests\.storage)$`)},
+		{"create", "controllerrevisions", nil},
+		{"delete", "controllerrevisions", nil},
+		{"patch", "pods", regexp.MustCompile(`^metadata\.(uid|resourceVersion|ownerReferences)$`)},
+		{"patch", "persistentvolumeclaims", regexp.MustCompile(`^metadata\.(uid|resourceVersion|ownerReferences)$`)},
+		{"patch", "singlestores", regexp.MustCompile(`^(metadata\.resourceVersion|spec\.(topology\.(aggregator|leaf)\.)?storage\.resources\.requests\.storage)$`)},
 	},
 }
 

@@ -15,8 +15,9 @@ import (
 	"github.com/opsrelay/opsrelay/updater"
 )
 
-// statefulSets holds I2 for StatefulSets: one that goes has a successor, or its
-// database has the intent to make it, and that one has the same pod template.
+// statefulSets holds I2 for StatefulSets: one that is gone has a successor, or there
+// is the intent to recreate it, and that one has the same pod template. One that is
+// being deleted is there.
 func (c *Checker) statefulSets() cache.ResourceEventHandlerFuncs {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(object any) {
@@ -54,11 +55,11 @@ func (c *Checker) sameTemplate(was, is *kubedb.StatefulSet) {
 // succeeded requires an intent or, for it may be carried out by now, a successor.
 func (c *Checker) succeeded(set *kubedb.StatefulSet) {
 	ctx := context.Background()
-	db, err := c.options.Client.Singlestores(set.Namespace).Get(ctx, set.Labels[kubedb.LabelInstance], metav1.GetOptions{})
-	if err == nil && db.Annotations[updater.Intent] != "" {
+	_, err := c.options.Core.AppsV1().ControllerRevisions(set.Namespace).Get(ctx, updater.IntentName(set.Name), metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
 		return
 	}
 	if _, err := c.options.Client.StatefulSets(set.Namespace).Get(ctx, set.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
-		c.violate("I2: StatefulSet %s is gone, and there is no intent to make it anew", set.Name)
+		c.violate("I2: StatefulSet %s is gone, and there is no intent to recreate it", set.Name)
 	}
 }

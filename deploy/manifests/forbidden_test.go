@@ -31,7 +31,7 @@ var resources = []string{
 	"/persistentvolumeclaims", "/persistentvolumeclaims/status", "/persistentvolumes",
 	"/pods", "/pods/status", "/pods/exec", "/pods/eviction", "/pods/ephemeralcontainers",
 	"/secrets", "/configmaps", "/services", "/serviceaccounts", "/serviceaccounts/token", "/namespaces", "/nodes",
-	"apps/statefulsets", "apps/deployments", "batch/jobs", "/resourcequotas", "/limitranges",
+	"apps/statefulsets", "apps/controllerrevisions", "apps/deployments", "batch/jobs", "/resourcequotas", "/limitranges",
 	"storage.k8s.io/storageclasses", "storage.k8s.io/volumeattachments", "storage.k8s.io/csistoragecapacities",
 	"policy/poddisruptionbudgets", "/events", "events.k8s.io/events", "coordination.k8s.io/leases",
 	"rbac.authorization.k8s.io/clusterroles", "rbac.authorization.k8s.io/clusterrolebindings",
@@ -141,10 +141,11 @@ func TestCallsOfServices(t *testing.T) {
 		by []string
 	}{
 		{"delete a pod", pods, remove, []string{"petset"}},
-		{"annotate a pod", pods, patch(nudge), []string{"expander", "petset"}},
+		// Which fields a service may patch the policies say.
+		{"annotate a pod", pods, patch(nudge), []string{"expander", "updater", "petset"}},
 		{"evict a pod", pods, patch(`{}`, "eviction"), nil},
 		{"delete a claim", claims, remove, nil},
-		{"grow a claim", claims, patch(size), []string{"expander"}},
+		{"grow a claim", claims, patch(size), []string{"expander", "updater"}},
 		{"write a claim's status", claims, patch(phase, "status"), nil},
 		{"read a Secret", secrets, get, []string{"provisioner"}},
 		{"list Secrets", secrets, list, []string{"provisioner"}},

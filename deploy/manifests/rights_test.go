@@ -52,10 +52,11 @@ var allowed = map[string][]string{
 	"updater": {
 		"apps.k8s.appscode.com/petsets: get patch",
 		"apps/statefulsets: get list watch create patch delete",
-		"kubedb.com/singlestores: get list watch patch",
+		"apps/controllerrevisions: get list watch create delete",
+		"kubedb.com/singlestores: get patch",
 		"kubedb.com/singlestores/finalizers: update",
-		"/pods: list watch",
-		"/persistentvolumeclaims: list watch",
+		"/pods: list watch patch",
+		"/persistentvolumeclaims: list patch",
 	},
 	// In KubeDB's place.
 	"provisioner": {
@@ -142,7 +143,7 @@ func TestNobodyMayDestroy(t *testing.T) {
 		for _, r := range rightsOf(t, service) {
 			require.NotContains(t, []string{"*", "deletecollection", "impersonate", "escalate", "bind"}, r.verb, service)
 			if r.verb == "delete" {
-				require.Contains(t, []string{"petset: delete pods", "updater: delete apps/statefulsets"}, fmt.Sprintf("%s: %s", service, r))
+				require.Contains(t, []string{"petset: delete pods", "updater: delete apps/statefulsets", "updater: delete apps/controllerrevisions"}, fmt.Sprintf("%s: %s", service, r))
 			}
 			if r.resource == "secrets" {
 				require.Equal(t, "provisioner", service)

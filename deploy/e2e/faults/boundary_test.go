@@ -61,6 +61,7 @@ var scenarios = []scenario{
 		l.create(request)
 		l.mustEnd(name, kubedb.OpsSuccessful)
 	}},
+	{"young pods", "", youngPods},
 	{"infeasible", "", func(l *lane, n int) {
 		name := fmt.Sprintf("grow-%d", n)
 		undo := l.fault("data-sdb-leaf-1", cluster.Fault{Code: "OUT_OF_RANGE", Message: "the pool is full"})

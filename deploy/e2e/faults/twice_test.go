@@ -4,12 +4,10 @@
 package faults
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/opsrelay/opsrelay/deploy/invariant"
-	"github.com/opsrelay/opsrelay/updater"
 )
 
 // volatile is what differs between two writes of the same.
@@ -23,7 +21,7 @@ var pausedBy = regexp.MustCompile(`Paused by [^"]+`)
 func twice(writes []invariant.Write, namespace string) []string {
 	var lines []string
 	seen := map[string]bool{}
-	intents, last := map[string]int{}, map[string]string{}
+	last := map[string]string{}
 	for _, write := range writes {
 		if write.Namespace != namespace || write.Service == "provisioner" || write.Service == "petset" {
 			continue
@@ -36,13 +34,10 @@ func twice(writes []invariant.Write, namespace string) []string {
 		if write.Service == "pauser" && strings.Contains(write.Body, `"op":"remove"`) {
 			key = object + " resumed, was " + pausedBy.FindString(write.Body) // wherever the condition was
 		}
-		// Every removal of an intent looks the same: there is one after each intent.
-		if write.Service == "updater" && write.Resource == "singlestores" {
-			if strings.Contains(write.Body, updater.Intent+`":null`) {
-				key = fmt.Sprintf("%s removed intent %d", object, intents[object])
-			} else if strings.Contains(write.Body, updater.Intent) {
-				intents[object]++
-			}
+		// Each StatefulSet that is recreated has an uid of its own, and so does each
+		// intent, which the deletion names. A claim is taken from one after the other.
+		if write.Resource == "persistentvolumeclaims" && strings.Contains(write.Body, "ownerReferences") {
+			key = object + " " + write.Body
 		}
 		repeated := seen[key]
 		switch {

@@ -180,13 +180,14 @@ object (expanded -> updated), so that volumes made later are as large. It touche
 no other field, and no size that is larger already.
 
 A PetSet is changed in place. A StatefulSet does not allow that: it is deleted
-without its pods and made anew, as it was but for the sizes. Before that, the
-complete StatefulSet is written into the annotation opsrelay.dev/recreate of the
-database, so that it is made anew whoever dies meanwhile.`,
+without its pods and recreated, as it was but for the sizes. Before that, the
+complete StatefulSet is stored in the ControllerRevision opsrelay.recreate.NAME
+beside it, and a finalizer keeps it until its last state is stored, too, so that
+it is recreated whoever dies meanwhile.`,
 		example: "  opsrelay updater --nats-url nats://nats:4222",
 		run: func(ctx context.Context, env environment) error {
 			step := updater.New(env.clients.KubeDB, env.clients.Core)
-			keeper, err := updater.NewKeeper(step, env.namespace)
+			keeper, err := updater.NewKeeper(step, env.namespace, env.bus.Chain("updater").Last)
 			if err != nil {
 				return err
 			}

@@ -25,6 +25,21 @@ type Subscription struct {
 	// after it. The zero time means with the oldest that is kept ([Retention]).
 	// A durable subscription that is there already goes on where it was.
 	Since time.Time
+	// Unreadable is called by [History] with what is stored in a fact's place and is
+	// none. It may be nil.
+	Unreadable func(Unreadable)
+}
+
+// Unreadable is a message in the place of a fact that is no event.
+type Unreadable struct {
+	// Fact and Chain are what its subject claims.
+	Fact  Fact
+	Chain ChainKey
+	// Time is when it was stored, Sequence its place in the stream.
+	Time     time.Time
+	Sequence uint64
+	// Err says why it cannot be read.
+	Err error
 }
 
 // Handler works on one event. It is called again with the same event, perhaps
@@ -140,7 +155,8 @@ func (s Subscription) consumer() jetstream.ConsumerConfig {
 // History returns what is stored of the facts that the filter chooses, oldest
 // first, and ends with the newest of the moment at which it was called. It asks
 // the broker for a consumer that nobody acknowledges and that is gone soon
-// after. An error ends it; what is no event is passed over.
+// after. An error ends it; what is no event is passed over, see
+// [Subscription.Unreadable].
 func History(ctx context.Context, js jetstream.JetStream, s Subscription) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		fail := func(err error) { yield(Event{}, fmt.Errorf("read stream %s: %w", Stream, err)) }
@@ -160,7 +176,10 @@ func History(ctx context.Context, js jetstream.JetStream, s Subscription) iter.S
 			before := left
 			for msg := range batch.Messages() {
 				left--
-				if event, err := decodeStored(msg); err == nil && !yield(event, nil) {
+				event, err := decodeStored(msg)
+				if err != nil {
+					s.unreadable(msg, err)
+				} else if !yield(event, nil) {
 					return
 				}
 			}
@@ -172,6 +191,15 @@ func History(ctx context.Context, js jetstream.JetStream, s Subscription) iter.S
 				return // what was pending has been removed meanwhile
 			}
 		}
+	}
+}
+
+// unreadable tells of a message that is no event, if somebody wants to know.
+func (s Subscription) unreadable(msg jetstream.Msg, err error) {
+	fact, key, subjectErr := ParseSubject(msg.Subject())
+	meta, metaErr := msg.Metadata()
+	if s.Unreadable != nil && subjectErr == nil && metaErr == nil {
+		s.Unreadable(Unreadable{Fact: fact, Chain: key, Time: meta.Timestamp, Sequence: meta.Sequence.Stream, Err: err})
 	}
 }
 

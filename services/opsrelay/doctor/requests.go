@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
@@ -47,6 +48,11 @@ func (p Patient) pauses(ctx context.Context) []Finding {
 		case err != nil || request.UID != owner.UID || request.Status.Phase.Terminal():
 			found = append(found, broken(check, fmt.Sprintf("Singlestore %s/%s is paused for %s %s/%s, which is not under way any more", db.Namespace, db.Name, owner.Kind, owner.Namespace, owner.Name),
 				"the relay takes such a pause back by itself: do watcher and pauser run?"))
+		default:
+			if ended := p.ended(ctx, request); ended != "" {
+				found = append(found, broken(check, fmt.Sprintf("Singlestore %s/%s is paused for %s %s/%s, whose chain %s", db.Namespace, db.Name, owner.Kind, owner.Namespace, owner.Name, ended),
+					"the relay takes such a pause back by itself: do watcher and pauser run? What happened: opsrelay timeline "+owner.Namespace+"/"+owner.Name))
+			}
 		}
 	}
 	if len(found) == 0 {
@@ -148,4 +154,30 @@ func (p Patient) wouldPatch(ctx context.Context, r *kubedb.SinglestoreOpsRequest
 func (p Patient) databaseGone(ctx context.Context, r *kubedb.SinglestoreOpsRequest) bool {
 	_, err := p.Clients.KubeDB.Singlestores(r.Namespace).Get(ctx, r.Spec.DatabaseRef.Name, metav1.GetOptions{})
 	return apierrors.IsNotFound(err)
+}
+
+// ended says in words how the chain of a request ended; empty while it goes on, or
+// when it cannot be read. Not the request's status counts here: that may lag behind.
+func (p Patient) ended(ctx context.Context, request *kubedb.SinglestoreOpsRequest) string {
+	if p.JetStream == nil {
+		return ""
+	}
+	stream, err := p.JetStream.Stream(ctx, events.Stream)
+	if err != nil {
+		return ""
+	}
+	key := events.ChainKey{Kind: strings.ToLower(kubedb.KindSinglestore), Namespace: request.Namespace, UID: string(request.UID)}
+	last, err := stream.GetLastMsgForSubject(ctx, key.Filter())
+	if err != nil {
+		return ""
+	}
+	e, err := events.Decode(last.Subject, last.Header, last.Data)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("ends with what is no event (message %d)", last.Sequence)
+	case e.Fact.Ends():
+		return fmt.Sprintf("has ended with %q", e.Fact)
+	default:
+		return ""
+	}
 }

@@ -4,8 +4,10 @@
 package user
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -101,7 +103,10 @@ func timeline(ctx context.Context, js jetstream.JetStream, key types.NamespacedN
 	var facts []Passed
 	last := map[string]time.Time{} // by uid, when its newest fact was
 	newest := ""
-	for e, err := range events.History(ctx, js, events.Subscription{Filter: events.Filter{Namespace: key.Namespace}}) {
+	var unreadable []events.Unreadable
+	stored := events.Subscription{Filter: events.Filter{Namespace: key.Namespace},
+		Unreadable: func(u events.Unreadable) { unreadable = append(unreadable, u) }}
+	for e, err := range events.History(ctx, js, stored) {
 		if err != nil {
 			return nil, err
 		}
@@ -119,6 +124,7 @@ func timeline(ctx context.Context, js jetstream.JetStream, key types.NamespacedN
 			Attempts: e.Attempts(), Sequence: e.Sequence, Outcome: string(op.Outcome), Failure: op.Failure,
 		})
 	}
+	facts = withUnreadable(facts, unreadable)
 	if len(facts) == 0 {
 		return nil, fmt.Errorf("the stream knows nothing of a request %s: it keeps facts for %s, and only of requests that the watcher has looked at", key, events.Retention)
 	}
@@ -132,4 +138,24 @@ func timeline(ctx context.Context, js jetstream.JetStream, key types.NamespacedN
 		}
 	}
 	return chosen, nil
+}
+
+// withUnreadable adds what stands in the chains of the facts and is none, in the
+// order of the stream.
+func withUnreadable(facts []Passed, unreadable []events.Unreadable) []Passed {
+	known := map[string]bool{}
+	for _, fact := range facts {
+		known[fact.UID] = true
+	}
+	for _, u := range unreadable {
+		if known[u.Chain.UID] {
+			facts = append(facts, Passed{
+				UID: u.Chain.UID, Fact: string(u.Fact), Time: u.Time, By: "unknown", Sequence: u.Sequence, Failure: &events.Failure{
+					Step: u.Fact.Step(), Object: "message " + strconv.FormatUint(u.Sequence, 10), Reason: "Unreadable", Message: u.Err.Error(),
+				},
+			})
+		}
+	}
+	slices.SortStableFunc(facts, func(a, b Passed) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	return facts
 }

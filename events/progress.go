@@ -72,6 +72,8 @@ const (
 	StatePodsNotReady = "PodsNotReady"
 	// StateBlockedByPDB: a disruption budget does not let the pod go.
 	StateBlockedByPDB = "BlockedByPDB"
+	// StateClaimInUse: another pod uses the volume as well.
+	StateClaimInUse = "ClaimInUse"
 	// StatePodTerminating: the pod was asked to end, and has not yet.
 	StatePodTerminating = "PodTerminating"
 	// StateVolumeAttached: the pod is dead, and the volume still attached.
@@ -81,7 +83,7 @@ const (
 // WaitingStates lists the states of a volume that somebody may have to do
 // something about.
 func WaitingStates() []string {
-	return []string{StateNoResizer, StatePodsNotReady, StateBlockedByPDB, StatePodTerminating, StateVolumeAttached}
+	return []string{StateNoResizer, StatePodsNotReady, StateBlockedByPDB, StateClaimInUse, StatePodTerminating, StateVolumeAttached}
 }
 
 // Waits reports whether somebody may have to do something for the volume to go on.

@@ -6,6 +6,7 @@ package expander
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +22,9 @@ type Claims struct {
 	subscribers
 
 	informer cache.SharedIndexInformer
+	// nodeRefusals counts for each claim how often its node was seen to refuse a growth
+	// for good: the condition that says so keeps the time of the first.
+	nodeRefusals sync.Map // types.UID -> int
 }
 
 // NewClaims returns a view of the claims of a namespace, or of all if it is
@@ -32,14 +36,38 @@ func NewClaims(core kubernetes.Interface, namespace string) (*Claims, error) {
 		return nil, fmt.Errorf("watch claims: %w", err)
 	}
 	_, err := c.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    c.notify,
-		UpdateFunc: func(_, object any) { c.notify(object) },
-		DeleteFunc: c.notify,
+		AddFunc: c.notify,
+		UpdateFunc: func(before, after any) {
+			c.countRefusal(before.(*corev1.PersistentVolumeClaim), after.(*corev1.PersistentVolumeClaim))
+			c.notify(after)
+		},
+		DeleteFunc: func(object any) {
+			if claim, ok := object.(*corev1.PersistentVolumeClaim); ok {
+				c.nodeRefusals.Delete(claim.UID)
+			}
+			c.notify(object)
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("watch claims: %w", err)
 	}
 	return c, nil
+}
+
+// countRefusal counts the change of a claim if its node refuses it with that. It is
+// called for one change after the other.
+func (c *Claims) countRefusal(before, after *corev1.PersistentVolumeClaim) {
+	const refused = corev1.PersistentVolumeClaimNodeResizeInfeasible
+	if growthOf(after) == refused && growthOf(before) != refused {
+		c.nodeRefusals.Store(after.UID, c.refusalsByNode(after)+1)
+	}
+}
+
+// refusalsByNode is how often the claim's node was seen to refuse its growth for good.
+func (c *Claims) refusalsByNode(claim *corev1.PersistentVolumeClaim) int {
+	count, _ := c.nodeRefusals.Load(claim.UID)
+	n, _ := count.(int)
+	return n
 }
 
 // Run keeps the view live until the context ends.

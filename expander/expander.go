@@ -39,8 +39,13 @@ const (
 	// the deadline.
 	ReasonQuotaExceeded = "QuotaExceeded"
 	// ReasonOfflineOnly says that the storage driver does not expand a volume that
-	// is in use.
-	ReasonOfflineOnly = "OfflineOnly"
+	// is in use, ReasonDriverRefused that it refuses for another reason.
+	ReasonOfflineOnly   = "OfflineOnly"
+	ReasonDriverRefused = "DriverRefused"
+	// ReasonHoldRefused says that the API server does not let a pod be held,
+	// ReasonNamespaceTerminating that the pods of a namespace are not made again.
+	ReasonHoldRefused          = "HoldRefused"
+	ReasonNamespaceTerminating = "NamespaceTerminating"
 	// ReasonNotGrown says that volumes had not grown by the step's deadline.
 	ReasonNotGrown = "DeadlineExceeded"
 	// ReasonClaimTerminating says that a claim was deleted while it should grow,
@@ -66,9 +71,9 @@ type Expander struct {
 type Progress func(ctx context.Context, key events.ChainKey, p events.Progress)
 
 // New returns the step. The clients need get on PetSets and StatefulSets, get and patch on claims,
-// patch on pods; Offline also list and watch on pods, disruption budgets, volume
-// attachments and databases, and create on evictions. claims and workloads must be
-// running.
+// list and patch on pods; Offline also get on namespaces, watch on pods, list and watch
+// on disruption budgets, volume attachments and databases, and create on evictions.
+// claims and workloads must be running.
 func New(client *kubedb.Client, core kubernetes.Interface, claims *Claims, workloads *Workloads, progress Progress) *Expander {
 	return &Expander{client: client, core: core, claims: claims, workloads: workloads, progress: progress}
 }

@@ -30,6 +30,9 @@ type growth struct {
 	namespace string
 	size      resource.Quantity
 	names     []string // the claims, in order
+	// asks says that claims may be asked to grow; Offline that is while their volumes
+	// are released.
+	asks bool
 
 	// done is what was done already for each claim, grown how many were told to have
 	// grown.
@@ -55,14 +58,17 @@ type growth struct {
 // own writes makes us do nothing twice. Losing it costs a needless request, no
 // more. It belongs to step, and to what step began for the claim.
 type done struct {
-	told   string // the stage last told
+	told   stage  // the stage last told
 	asked  string // the version from which its request was last changed
-	nudged bool   // its pod was nudged
+	nudged string // the size for which its pod was nudged
+	// nodeRefusals is how often its node had refused when this growth began.
+	nodeRefusals int
 }
 
 func newGrowth(x *Expander, e events.Event, component events.Component, size resource.Quantity) *growth {
 	return &growth{
 		Expander: x, event: e, component: component, size: size, namespace: e.Operation.Database.Namespace,
+		asks: e.Operation.Mode != events.Offline,
 		done: map[string]*done{}, refused: map[string]events.Failure{}, classes: map[string]string{},
 	}
 }
@@ -134,7 +140,7 @@ func (g *growth) step(ctx context.Context, group *safely.Group, name string) (gr
 	case g.refuses(claim, stage):
 		return g.giveUp(ctx, group, claim, stage)
 	}
-	if err := errors.Join(g.lost(claim), g.offlineOnly(claim)); err != nil {
+	if err := errors.Join(g.lost(claim), g.refusedOnline(ctx, claim)); err != nil {
 		return false, err
 	}
 	if !g.hasTurn(claim) {
@@ -188,14 +194,15 @@ func (g *growth) exists(ctx context.Context, name string) (bool, error) {
 // action is what a claim in this stage needs from us, or nil: mostly it needs
 // nothing but time.
 func (g *growth) action(claim *corev1.PersistentVolumeClaim, stage stage) act {
-	switch asked := claim.Spec.Resources.Requests.Storage(); {
+	asked := claim.Spec.Resources.Requests.Storage()
+	switch {
 	case claim.Status.Phase != corev1.ClaimBound:
 		return nil
-	case stage.name == events.StateRequested && asked.Cmp(g.size) < 0:
+	case g.asks && asked.Cmp(g.size) < 0 && (stage.name == events.StateRequested || stage.first != ""):
 		return g.request
-	case stage.name == stageInfeasibleController: // of an earlier request
+	case g.asks && stage.name == stageInfeasibleController: // of an earlier request
 		return g.askAnew(claim)
-	case stage.name == stageNodePending && !g.of(claim).nudged:
+	case g.nudges(claim, stage):
 		return g.nudge
 	default:
 		return nil
@@ -205,24 +212,26 @@ func (g *growth) action(claim *corev1.PersistentVolumeClaim, stage stage) act {
 // of is what was done for the claim. It is for step, and not for what it begins.
 func (g *growth) of(claim *corev1.PersistentVolumeClaim) *done {
 	if g.done[claim.Name] == nil {
-		g.done[claim.Name] = &done{}
+		g.done[claim.Name] = &done{nodeRefusals: g.claims.refusalsByNode(claim)}
 	}
 	return g.done[claim.Name]
 }
 
-// tell publishes the progress of a claim whose stage is a new one.
+// tell publishes the progress of a claim whose stage, or what is said of it, is a new
+// one.
 func (g *growth) tell(ctx context.Context, claim *corev1.PersistentVolumeClaim, stage stage) {
 	did := g.of(claim)
-	if did.told == stage.name {
+	if did.told == stage {
 		return
 	}
-	switch events.StateGrown {
-	case stage.name:
+	switch {
+	case stage.name == did.told.name:
+	case stage.name == events.StateGrown:
 		g.grown++
-	case did.told:
+	case did.told.name == events.StateGrown:
 		g.grown--
 	}
-	did.told = stage.name
+	did.told = stage
 	switch stage.name {
 	case events.StateRequested, events.StateNoResizer, events.StateGrown:
 	default:

@@ -6,16 +6,19 @@ package expander
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/rs/zerolog"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
 )
 
 // Hold names the finalizer that keeps a dead pod, and with it the pod's name,
@@ -33,7 +36,8 @@ func heldFor(pod *corev1.Pod, request events.Reference) bool {
 }
 
 // hold puts our finalizer on the pod as it was seen. If somebody changed it
-// since, that change calls us again.
+// since, or deleted it, that change calls us again. Whoever refuses the hold is not
+// waited for: nothing has happened to the pod.
 //
 // A hold that another request left behind becomes this request's: only one works
 // on a database at a time.
@@ -42,7 +46,26 @@ func (x *Expander) hold(ctx context.Context, pod *corev1.Pod, request events.Ref
 	if !holds(pod) {
 		finalizers = append(slices.Clone(pod.Finalizers), Hold)
 	}
-	return x.mark(ctx, pod, finalizers, request.UID, fmt.Sprintf("%s %s/%s", request.Kind, request.Namespace, request.Name))
+	err := x.mark(ctx, pod, finalizers, request.UID, fmt.Sprintf("%s %s/%s", request.Kind, request.Namespace, request.Name))
+	switch {
+	case apierrors.IsInvalid(err) && isBeingDeleted(err):
+		return nil
+	case apierrors.IsInvalid(err), apierrors.IsForbidden(err):
+		return bus.Permanent(events.Failure{
+			Step: "expand", Object: "Pod " + pod.Namespace + "/" + pod.Name, Reason: ReasonHoldRefused,
+			Message: "the pod was not restarted, because it may not get the finalizer " + Hold + ", which keeps it while its volumes grow: " + err.Error(),
+		})
+	default:
+		return err
+	}
+}
+
+// isBeingDeleted reports whether the API server refuses a finalizer because its object
+// has a deletionTimestamp by now: that is the only thing it has against the field. A
+// policy's refusal names no field.
+func isBeingDeleted(err error) bool {
+	cause, ok := apierrors.StatusCause(err, metav1.CauseTypeForbidden)
+	return ok && cause.Field == "metadata.finalizers"
 }
 
 // release takes our finalizer and what we wrote beside it off the pod.
@@ -68,11 +91,41 @@ func (x *Expander) mark(ctx context.Context, pod *corev1.Pod, finalizers []strin
 		return nil
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return nil
-	case apierrors.IsInvalid(err) && label != nil:
-		return nil // it is being deleted by now: nothing can be added
 	default:
 		return fmt.Errorf("hold pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}
+}
+
+// evict asks for the end of that very pod. It returns what a disruption budget
+// has against it, if one has: then the pod stays, and is never deleted behind the
+// budget's back. The next change of a budget is the time to ask again.
+func (x *Expander) evict(ctx context.Context, pod *corev1.Pod) (blocked string, err error) {
+	err = x.core.PolicyV1().Evictions(pod.Namespace).Evict(ctx, &policyv1.Eviction{
+		ObjectMeta:    metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))},
+	})
+	switch {
+	case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		return "", nil // gone, or another pod by now: its event calls us again
+	case apierrors.HasStatusCause(err, policyv1.DisruptionBudgetCause):
+		return budgetWords(err), nil
+	default:
+		return "", fmt.Errorf("evict pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+}
+
+// budgetWords is what the API server says of the budget that refuses: its name
+// and its count of healthy pods.
+func budgetWords(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Details != nil {
+		for _, cause := range status.Status().Details.Causes {
+			if cause.Type == policyv1.DisruptionBudgetCause && cause.Message != "" {
+				return cause.Message
+			}
+		}
+	}
+	return err.Error()
 }
 
 // Release implements bus.Releaser: whatever became of the request, no pod stays

@@ -25,7 +25,9 @@ import (
 func (g *growth) refuses(claim *corev1.PersistentVolumeClaim, stage stage) bool {
 	switch stage.name {
 	case stageInfeasibleNode:
-		return true // the node tries again by itself, so it is never old
+		// The node tries again by itself: what it answered an earlier request counts as
+		// little as what it answers before this one began.
+		return g.claims.refusalsByNode(claim) > g.of(claim).nodeRefusals
 	case stageInfeasibleController:
 		return g.ours(claim) || g.takenBack(claim)
 	default:
@@ -95,7 +97,7 @@ func (g *growth) giveUp(ctx context.Context, group *safely.Group, claim *corev1.
 	switch {
 	case g.ours(claim):
 		g.begin(ctx, group, claim, g.lower(*smallest(claim)))
-	case growthOf(claim) == corev1.PersistentVolumeClaimNodeResizePending && !g.of(claim).nudged:
+	case g.nudges(claim, stage):
 		g.begin(ctx, group, claim, g.nudge) // it was taken back, and its node has a part in that
 	}
 	return false, nil

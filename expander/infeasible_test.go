@@ -87,7 +87,7 @@ func TestWhoseInfeasibleItIs(t *testing.T) {
 		{"taken back, on its way", state{smallest, "10Gi", smallest, inProgress, "u"}, false, true, false, false},
 		{"taken back", state{smallest, smallest, "", "", "u"}, false, true, true, false},
 		{"taken back, and that is too much as well", state{smallest, "10Gi", smallest, infeasible, "u"}, false, true, true, false},
-		{"the node's, whoever asked", state{"11Gi", "10Gi", "11Gi", nodeRefused, "earlier"}, true, false, true, false},
+		{"the node's, from before", state{"11Gi", "10Gi", "11Gi", nodeRefused, "u"}, false, false, false, false}, // D31
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -105,6 +105,29 @@ func TestWhoseInfeasibleItIs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// D31: a node's refusal counts once it was seen to refuse, whoever asked and for
+// whatever size: the status stays for a while when the node tries again.
+func TestANodesRefusalIsSeen(t *testing.T) {
+	t.Parallel()
+	for _, allocated := range []string{"11Gi", "10752Mi"} {
+		g := running(t, events.InfeasibleRecover)
+		see := func(before, after corev1.ClaimResourceStatus) *corev1.PersistentVolumeClaim {
+			claim := state{"11Gi", "10Gi", allocated, after, "earlier"}.claim("data-sdb-leaf-0")
+			g.claims.countRefusal(state{"11Gi", "10Gi", allocated, before, "earlier"}.claim("data-sdb-leaf-0"), claim)
+			return claim
+		}
+		const pending, trying = corev1.PersistentVolumeClaimNodeResizePending, corev1.PersistentVolumeClaimNodeResizeInProgress
+		refused := func(claim *corev1.PersistentVolumeClaim) bool { return g.refuses(claim, stageOf(claim, g.size)) }
+		require.False(t, refused(see(trying, nodeRefused)), "before the request began")
+		require.False(t, refused(see(nodeRefused, nodeRefused)))
+		require.False(t, refused(see(nodeRefused, pending)))
+		require.False(t, refused(see(pending, trying)))
+		claim := see(trying, nodeRefused)
+		require.True(t, refused(claim))
+		require.True(t, g.over(claim, stageOf(claim, g.size)))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -24,7 +25,7 @@ import (
 // An Offline run grows volumes that must not be in use. One pod at a time is held
 // by our finalizer and evicted; when it is dead and its volumes are released,
 // they grow; then the hold is taken off, and the workload's controller makes the
-// successor from the template, which nobody touched.
+// successor from the template, which nobody touched. See decide for when a pod is held.
 //
 // Nothing is remembered. What comes next follows from the pods, their holds and
 // the claims, so that after a crash any expander goes on where the last one
@@ -37,11 +38,16 @@ type offline struct {
 	scene *scene
 	// scaled gets a value when the workload may have other pods than set has.
 	scaled <-chan struct{}
-	// waiting is what is waited for, for the failure should time run out.
-	waiting events.Failure
+	// waiting is what is waited for now, for the failure should time run out, and wake
+	// gets a value when that may be something else.
+	waiting wait
+	wake    <-chan time.Time
+	// heard is what the storage driver has said of each claim whose volume is released.
+	heard map[string]*answers
 	// refusedAt is the number of changes of disruption budgets when one last
-	// refused an eviction; -1 if none did.
+	// refused an eviction, -1 if none did; blocked is what it said.
 	refusedAt int64
+	blocked   wait
 }
 
 // growOffline grows the components one after the other, in their order:
@@ -65,8 +71,8 @@ func (x *Expander) growOffline(ctx context.Context, e events.Event, components [
 		if err != nil {
 			return nil, fmt.Errorf("size of %s: %w", components[i].Name, err)
 		}
-		run := &offline{growth: newGrowth(x, e, components[i], size), refusedAt: -1}
-		err = run.run(ctx)
+		run := &offline{growth: newGrowth(x, e, components[i], size), heard: map[string]*answers{}, refusedAt: -1}
+		err = x.unlessHindered(ctx, e, run.run(ctx))
 		if run.set != nil {
 			run.names = run.set.ClaimNames()
 		}
@@ -81,6 +87,16 @@ func (x *Expander) growOffline(ctx context.Context, e events.Event, components [
 		maps.Copy(refused, run.refused)
 	}
 	return refused, nil
+}
+
+// unlessHindered releases the pods of a request that waits for somebody's help: until
+// it comes, holding them does not help.
+func (x *Expander) unlessHindered(ctx context.Context, e events.Event, err error) error {
+	var hindrance *bus.Hindrance
+	if !errors.As(err, &hindrance) {
+		return err
+	}
+	return errors.Join(err, x.releaseAll(ctx, e.Operation.Database.Namespace, e.Operation.Request.UID))
 }
 
 // ofWorkload counts the workload's pods, which are named <workload>-<ordinal>.
@@ -113,6 +129,9 @@ func (o *offline) run(ctx context.Context) error {
 		pod, pods := o.next(), o.set.PodNames()
 		look := o.end
 		if pod != "" {
+			if err := o.namespaceStays(ctx); err != nil {
+				return err
+			}
 			look = func(ctx context.Context) (bool, error) { return o.look(ctx, pod) }
 		}
 		done, err := o.until(ctx, look)
@@ -161,6 +180,7 @@ func (o *offline) next() string {
 
 // end reports whether all volumes have grown and the component is up again.
 func (o *offline) end(ctx context.Context) (done bool, err error) {
+	o.waitFor(ctx, wait{})
 	o.names = o.set.ClaimNames()
 	if done, err = o.growth.look(ctx); err != nil || !done {
 		return false, err
@@ -182,6 +202,7 @@ func (o *offline) until(ctx context.Context, look func(context.Context) (bool, e
 		case <-o.scene.changed:
 		case <-o.scaled:
 			return false, nil
+		case <-o.wake:
 		case <-o.patience:
 			o.patienceOver = true
 		case <-ctx.Done():
@@ -190,14 +211,21 @@ func (o *offline) until(ctx context.Context, look func(context.Context) (bool, e
 	}
 }
 
-// waitFor remembers what is waited for, and tells it as the progress of the
-// claims whose turn it is.
-func (o *offline) waitFor(ctx context.Context, reason, message string) {
-	o.waiting = events.Failure{Reason: reason, Message: message}
+// waitFor remembers what is waited for now, and tells it as the progress of the
+// claims whose turn it is. The zero wait is for nothing, or for what the claims' own
+// stages say.
+func (o *offline) waitFor(ctx context.Context, w wait) {
+	o.waiting, o.wake = w, nil
+	if w.reason == "" {
+		return
+	}
+	if !w.until.IsZero() {
+		o.wake = time.After(time.Until(w.until))
+	}
 	for _, name := range o.names {
 		claim := o.claims.get(o.namespace, name)
 		if claim != nil && stageOf(claim, o.size).name != events.StateGrown {
-			o.tell(ctx, claim, stage{name: reason, message: message})
+			o.tell(ctx, claim, stage{name: w.reason, message: w.message})
 		}
 	}
 }
@@ -205,7 +233,7 @@ func (o *offline) waitFor(ctx context.Context, reason, message string) {
 // late makes a deadline that passed a failure which says what was waited for.
 func (o *offline) late(ctx context.Context, err error) error {
 	err = o.atDeadline(ctx, err)
-	if err == nil || o.waiting.Reason == "" || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if err == nil || o.waiting.reason == "" || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
 	var failure *events.Failure
@@ -213,7 +241,7 @@ func (o *offline) late(ctx context.Context, err error) error {
 		return err
 	}
 	return bus.Permanent(events.Failure{
-		Step: "expand", Object: o.set.String(), Reason: o.waiting.Reason,
-		Message: fmt.Sprintf("not every volume had grown within %s: %s", o.event.Operation.StepTimeout.Duration(), o.waiting.Message),
+		Step: "expand", Object: o.set.String(), Reason: o.waiting.reason,
+		Message: fmt.Sprintf("not every volume had grown within %s: %s", o.event.Operation.StepTimeout.Duration(), o.waiting.message),
 	})
 }

@@ -27,27 +27,23 @@ func (o *offline) claimsOf(pod string) []string {
 	return names
 }
 
-// needsTurn reports whether a volume of the pod can only grow while the pod is
-// down: what has only its node's part before it grows when the pod starts.
-func (o *offline) needsTurn(pod string) bool {
-	return slices.ContainsFunc(o.claimsOf(pod), func(name string) bool {
-		claim := o.claims.get(o.namespace, name)
-		if claim == nil {
-			return false
+// needsOf is what the claims of a pod need of it.
+func (o *offline) needsOf(pod string) needs {
+	all := needs{}
+	for _, name := range o.claimsOf(pod) {
+		if claim := o.claims.get(o.namespace, name); claim != nil {
+			stage := stageOf(claim, o.size)
+			all[needOf(stage, o.over(claim, stage))] = true
 		}
-		stage := stageOf(claim, o.size)
-		return !nodesTurn(stage) && !o.over(claim, stage)
-	})
+	}
+	return all
 }
 
-// nodesTurn reports whether the storage has done its part of the growth.
-func nodesTurn(s stage) bool {
-	switch s.name {
-	case events.StateGrown, stageNodePending, stageInfeasibleNode, string(corev1.PersistentVolumeClaimNodeResizeInProgress):
-		return true
-	default:
-		return false
-	}
+// needsTurn reports whether a volume of the pod does not grow by itself while the pod
+// runs: what has only its node's part before it does.
+func (o *offline) needsTurn(pod string) bool {
+	all := o.needsOf(pod)
+	return all[needRelease] || all[needNodeFirst]
 }
 
 // grown reports whether the pod's volumes have the size, or will not have it, or
@@ -75,12 +71,12 @@ func (o *offline) othersUp(ctx context.Context, pod string) bool {
 		case name == pod, ready(other) && o.grown(name), o.needsTurn(name) && always:
 		case always && (other != nil && o.older(other) || other == nil && o.oldOneDown()):
 		default:
-			o.waitFor(ctx, events.StatePodsNotReady, "pod "+o.namespace+"/"+name+" is not ready yet, no other pod is taken down before")
+			o.waitFor(ctx, wait{reason: events.StatePodsNotReady, message: "pod " + o.namespace + "/" + name + " is not ready yet, no other pod is taken down before"})
 			return false
 		}
 	}
 	if !always && !o.scene.databaseReady() {
-		o.waitFor(ctx, events.StatePodsNotReady, fmt.Sprintf("Singlestore %s/%s is not Ready, no pod is taken down before", o.namespace, o.scene.database))
+		o.waitFor(ctx, wait{reason: events.StatePodsNotReady, message: fmt.Sprintf("Singlestore %s/%s is not Ready, no pod is taken down before", o.namespace, o.scene.database)})
 		return false
 	}
 	return true

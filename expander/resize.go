@@ -55,6 +55,22 @@ func (g *growth) resize(ctx context.Context, claim *corev1.PersistentVolumeClaim
 	if did.asked == claim.ResourceVersion {
 		return nil
 	}
+	err := g.patchRequest(ctx, claim, to, annotations)
+	if err == nil || apierrors.IsConflict(err) {
+		did.asked = claim.ResourceVersion
+	}
+	return g.classify(claim, err)
+}
+
+// rehearse fails as request would, and changes nothing.
+func (g *growth) rehearse(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
+	if claim.Status.Phase != corev1.ClaimBound || claim.Spec.Resources.Requests.Storage().Cmp(g.size) >= 0 {
+		return nil
+	}
+	return g.classify(claim, g.patchRequest(ctx, claim, g.component.To, nil, metav1.DryRunAll))
+}
+
+func (g *growth) patchRequest(ctx context.Context, claim *corev1.PersistentVolumeClaim, to string, annotations map[string]any, dryRun ...string) error {
 	metadata := map[string]any{"uid": claim.UID, "resourceVersion": claim.ResourceVersion}
 	if annotations != nil {
 		metadata["annotations"] = annotations
@@ -66,11 +82,8 @@ func (g *growth) resize(ctx context.Context, claim *corev1.PersistentVolumeClaim
 	if err != nil {
 		return fmt.Errorf("expand claim %s: %w", claim.Name, err)
 	}
-	_, err = g.core.CoreV1().PersistentVolumeClaims(g.namespace).Patch(ctx, claim.Name, types.MergePatchType, patch, metav1.PatchOptions{})
-	if err == nil || apierrors.IsConflict(err) {
-		did.asked = claim.ResourceVersion
-	}
-	return g.classify(claim, err)
+	_, err = g.core.CoreV1().PersistentVolumeClaims(g.namespace).Patch(ctx, claim.Name, types.MergePatchType, patch, metav1.PatchOptions{DryRun: dryRun})
+	return err
 }
 
 // classify tells what another try can mend from what it cannot.

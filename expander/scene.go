@@ -14,6 +14,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/opsrelay/opsrelay/events"
@@ -24,6 +25,7 @@ import (
 // live, besides the claims. It lasts as long as that workload's turn.
 type scene struct {
 	namespace, database                   string
+	selector                              labels.Selector // the workload's pods
 	pods, attachments, budgets, databases cache.SharedIndexInformer
 	// changed gets a value after any of it changed. Changes that nobody has
 	// looked at yet count as one.
@@ -40,14 +42,18 @@ func (x *Expander) openScene(ctx context.Context, op events.Operation, set *kube
 	namespace := op.Database.Namespace
 	s := &scene{
 		namespace: namespace, database: op.Database.Name, changed: make(chan struct{}, 1),
-		pods: kubedb.NewInformer(x.core.CoreV1().Pods(namespace), &corev1.Pod{}, func(options *metav1.ListOptions) {
-			options.LabelSelector = metav1.FormatLabelSelector(set.Selector)
-		}),
+		pods:        kubedb.NewInformer(x.core.CoreV1().Pods(namespace), &corev1.Pod{}),
 		attachments: kubedb.NewInformer(x.core.StorageV1().VolumeAttachments(), &storagev1.VolumeAttachment{}),
 		budgets:     kubedb.NewInformer(x.core.PolicyV1().PodDisruptionBudgets(namespace), &policyv1.PodDisruptionBudget{}),
 		databases: x.client.SinglestoreInformer(namespace, func(options *metav1.ListOptions) {
 			options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, op.Database.Name).String()
 		}),
+	}
+	if s.selector, err = metav1.LabelSelectorAsSelector(set.Selector); err != nil {
+		return nil, nil, fmt.Errorf("selector of %s: %w", set, err)
+	}
+	if err := s.pods.SetTransform(slimPod); err != nil {
+		return nil, nil, fmt.Errorf("watch pods: %w", err)
 	}
 	if err := s.attachments.SetTransform(slimAttachment); err != nil {
 		return nil, nil, fmt.Errorf("watch volume attachments: %w", err)
@@ -104,14 +110,25 @@ func (s *scene) pod(name string) *corev1.Pod {
 	return object.(*corev1.Pod)
 }
 
-// held names a pod that is held, whoever holds it, or "".
+// held names a pod of the workload that is held, whoever holds it, or "".
 func (s *scene) held() string {
-	for _, object := range s.pods.GetStore().List() {
-		if pod := object.(*corev1.Pod); holds(pod) {
+	for _, pod := range s.allPods() {
+		if holds(pod) && s.selector.Matches(labels.Set(pod.Labels)) {
 			return pod.Name
 		}
 	}
 	return ""
+}
+
+// allPods lists the pods of the namespace: not only the workload's use volumes. They
+// are shared: not to be changed.
+func (s *scene) allPods() []*corev1.Pod {
+	objects := s.pods.GetStore().List()
+	pods := make([]*corev1.Pod, len(objects))
+	for i, object := range objects {
+		pods[i] = object.(*corev1.Pod)
+	}
+	return pods
 }
 
 // databaseReady reports whether the database is Ready and there to stay. One that is
@@ -134,6 +151,27 @@ func (s *scene) attachedTo(volume string) string {
 	return attachments[0].(*storagev1.VolumeAttachment).Spec.NodeName
 }
 
+// dead reports whether nothing of a deleted pod runs or is mounted any more. The
+// phase alone comes too early: the kubelet takes the grace period to zero only
+// when the volumes are unmounted.
+func dead(pod *corev1.Pod) bool {
+	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	return ended && pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds == 0
+}
+
+// ready reports whether the pod does its work, and is not about to end.
+func ready(pod *corev1.Pod) bool {
+	if pod == nil || pod.DeletionTimestamp != nil {
+		return false
+	}
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			return condition.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
 // volumeOf is the persistent volume of an attachment.
 func volumeOf(object any) ([]string, error) {
 	attachment, ok := object.(*storagev1.VolumeAttachment)
@@ -154,4 +192,32 @@ func slimAttachment(object any) (any, error) {
 		ObjectMeta: metav1.ObjectMeta{Name: attachment.Name, ResourceVersion: attachment.ResourceVersion},
 		Spec:       storagev1.VolumeAttachmentSpec{NodeName: attachment.Spec.NodeName, Source: attachment.Spec.Source},
 	}, nil
+}
+
+// slimPod keeps of a pod what is judged.
+func slimPod(object any) (any, error) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return object, nil
+	}
+	slim := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion,
+			Labels: pod.Labels, Finalizers: pod.Finalizers, CreationTimestamp: pod.CreationTimestamp,
+			DeletionTimestamp: pod.DeletionTimestamp, DeletionGracePeriodSeconds: pod.DeletionGracePeriodSeconds,
+		},
+		Spec:   corev1.PodSpec{NodeName: pod.Spec.NodeName},
+		Status: corev1.PodStatus{Phase: pod.Status.Phase},
+	}
+	for _, volume := range pod.Spec.Volumes {
+		if volume.PersistentVolumeClaim != nil {
+			slim.Spec.Volumes = append(slim.Spec.Volumes, volume)
+		}
+	}
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			slim.Status.Conditions = append(slim.Status.Conditions, condition)
+		}
+	}
+	return slim, nil
 }

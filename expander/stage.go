@@ -18,6 +18,7 @@ import (
 // others are shown and waited for.
 const (
 	stageNodePending          = string(corev1.PersistentVolumeClaimNodeResizePending)
+	stageNodeInProgress       = string(corev1.PersistentVolumeClaimNodeResizeInProgress)
 	stageInfeasibleController = string(corev1.PersistentVolumeClaimControllerResizeInfeasible)
 	stageInfeasibleNode       = string(corev1.PersistentVolumeClaimNodeResizeInfeasible)
 )
@@ -30,6 +31,9 @@ type stage struct {
 	// message is what Kubernetes or the storage driver says about it, if
 	// anything.
 	message string
+	// first is set while an earlier growth to less is under way, and is its size:
+	// Kubernetes finishes that before it begins this one.
+	first string
 }
 
 func (s stage) String() string {
@@ -39,8 +43,8 @@ func (s stage) String() string {
 	return s.name + ": " + s.message
 }
 
-// stageOf judges a claim by its status. What an earlier growth to another size
-// left there is not taken for ours.
+// stageOf judges a claim by its status. That the storage could not give less is not
+// taken for an answer to ours.
 func stageOf(claim *corev1.PersistentVolumeClaim, size resource.Quantity) stage {
 	if claim.Status.Capacity.Storage().Cmp(size) >= 0 {
 		return stage{name: events.StateGrown}
@@ -48,18 +52,56 @@ func stageOf(claim *corev1.PersistentVolumeClaim, size resource.Quantity) stage 
 	if claim.Status.Phase != corev1.ClaimBound {
 		return stage{name: events.StateRequested, message: fmt.Sprintf("the claim is %s", claim.Status.Phase)}
 	}
-	status, ours := growthOf(claim), claim.Status.AllocatedResources.Storage().Cmp(size) >= 0
+	status, first := growthOf(claim), ""
+	if allocated := claim.Status.AllocatedResources.Storage(); allocated.Cmp(size) < 0 {
+		first = allocated.String()
+	}
 	switch {
 	case status == "" && waitsForNode(claim, size):
 		// Before Kubernetes 1.34, or behind a resizer of before KEP-1790, conditions
 		// are all there is.
 		return stage{name: stageNodePending, message: message(claim)}
-	case status == "" || !ours:
+	case status == "", status == corev1.PersistentVolumeClaimControllerResizeInfeasible && first != "":
 		return stage{name: events.StateRequested, message: message(claim)}
 	case status == corev1.PersistentVolumeClaimNodeResizePending && refusedByNode(claim):
-		return stage{name: stageInfeasibleNode, message: message(claim)}
+		status = corev1.PersistentVolumeClaimNodeResizeInfeasible
 	}
-	return stage{name: string(status), message: message(claim)}
+	s := stage{name: string(status), message: message(claim), first: first}
+	if first != "" {
+		s.message = strings.TrimSuffix("an earlier growth to "+first+" has to end first: "+s.message, ": ")
+	}
+	return s
+}
+
+// need is what a claim needs of its pod, so that its growth goes on.
+type need int
+
+const (
+	// needNothing: it has grown, or will not.
+	needNothing need = iota
+	// needNode: only its node's part is left, which is done when a pod runs.
+	needNode
+	// needNodeFirst: its node has to finish an earlier growth to less, which is done
+	// when a pod runs, before the storage begins this one.
+	needNodeFirst
+	// needRelease: the storage's part is to be done, and Offline that is done while
+	// nothing uses the volume.
+	needRelease
+)
+
+// needOf is what a claim in that stage needs. It is over if nothing is left to do for
+// it though it has not grown.
+func needOf(s stage, over bool) need {
+	switch {
+	case over, s.name == events.StateGrown:
+		return needNothing
+	case s.name != stageNodePending && s.name != stageNodeInProgress && s.name != stageInfeasibleNode:
+		return needRelease
+	case s.first != "":
+		return needNodeFirst
+	default:
+		return needNode
+	}
 }
 
 // refusedByNode reports whether the node said that it can never grow the file

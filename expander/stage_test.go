@@ -57,37 +57,74 @@ func TestStageOf(t *testing.T) {
 			"infeasible, in the driver's words",
 			claim("10Gi", allocated("11Gi", corev1.PersistentVolumeClaimControllerResizeInfeasible),
 				says(corev1.PersistentVolumeClaimResizing, "resizing"), says(corev1.PersistentVolumeClaimControllerResizeError, "no room")),
-			stage{stageInfeasibleController, "no room"},
+			stage{name: stageInfeasibleController, message: "no room"},
 		},
 		{
 			"the node's turn, told by conditions alone", // F23, and clusters before KEP-1790
 			asked(claim("10Gi", says(corev1.PersistentVolumeClaimResizing, "resizing"), says(corev1.PersistentVolumeClaimFileSystemResizePending, "waiting for a pod"))),
-			stage{stageNodePending, "resizing"},
+			stage{name: stageNodePending, message: "resizing"},
 		},
 		{
 			"refused by the node, which the resizer has handed back to it", // F25
 			claim("10Gi", allocated("11Gi", corev1.PersistentVolumeClaimNodeResizePending),
 				says(corev1.PersistentVolumeClaimNodeResizeError, "failed to expand pvc with rpc error: code = OutOfRange desc = too large")),
-			stage{stageInfeasibleNode, "failed to expand pvc with rpc error: code = OutOfRange desc = too large"},
+			stage{name: stageInfeasibleNode, message: "failed to expand pvc with rpc error: code = OutOfRange desc = too large"},
 		},
 		{
 			"an error of the node that may go away",
 			claim("10Gi", allocated("11Gi", corev1.PersistentVolumeClaimNodeResizePending),
 				says(corev1.PersistentVolumeClaimNodeResizeError, "failed to expand pvc with rpc error: code = Internal desc = busy")),
-			stage{stageNodePending, "failed to expand pvc with rpc error: code = Internal desc = busy"},
+			stage{name: stageNodePending, message: "failed to expand pvc with rpc error: code = Internal desc = busy"},
 		},
 		{
 			"an earlier growth to less was infeasible",
 			claim("10Gi", allocated("10752Mi", corev1.PersistentVolumeClaimControllerResizeInfeasible)),
 			stage{name: events.StateRequested},
 		},
-		{"not bound", claim("", func(s *corev1.PersistentVolumeClaimStatus) { s.Phase = corev1.ClaimPending }), stage{events.StateRequested, "the claim is Pending"}},
+		{
+			"an earlier growth to less waits for its node", // D30
+			claim("10Gi", allocated("10752Mi", corev1.PersistentVolumeClaimNodeResizePending), says(corev1.PersistentVolumeClaimFileSystemResizePending, "waiting for a pod")),
+			stage{name: stageNodePending, first: "10752Mi", message: "an earlier growth to 10752Mi has to end first: waiting for a pod"},
+		},
+		{
+			"an earlier growth to less is under way in the storage",
+			claim("10Gi", allocated("10752Mi", corev1.PersistentVolumeClaimControllerResizeInProgress)),
+			stage{name: "ControllerResizeInProgress", first: "10752Mi", message: "an earlier growth to 10752Mi has to end first"},
+		},
+		{"not bound", claim("", func(s *corev1.PersistentVolumeClaimStatus) { s.Phase = corev1.ClaimPending }), stage{name: events.StateRequested, message: "the claim is Pending"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			require.Equal(t, c.want, stageOf(c.claim, size))
 		})
+	}
+}
+
+// What holds a pod down is judged by what each of its claims needs.
+func TestNeedOf(t *testing.T) {
+	t.Parallel()
+	const less = "10752Mi"
+	cases := []struct {
+		stage stage
+		over  bool
+		want  need
+	}{
+		{stage{name: events.StateRequested}, false, needRelease},
+		{stage{name: "ControllerResizeInProgress"}, false, needRelease},
+		{stage{name: "ControllerResizeInProgress", first: less}, false, needRelease},
+		{stage{name: stageInfeasibleController}, false, needRelease},
+		{stage{name: stageInfeasibleController}, true, needNothing},
+		{stage{name: stageNodePending}, false, needNode},
+		{stage{name: stageNodeInProgress}, false, needNode},
+		{stage{name: stageInfeasibleNode}, false, needNode},
+		{stage{name: stageNodePending, first: less}, false, needNodeFirst},
+		{stage{name: stageNodeInProgress, first: less}, false, needNodeFirst},
+		{stage{name: stageInfeasibleNode, first: less}, false, needNodeFirst},
+		{stage{name: events.StateGrown}, false, needNothing},
+	}
+	for _, c := range cases {
+		require.Equal(t, c.want, needOf(c.stage, c.over), c.stage)
 	}
 }
 

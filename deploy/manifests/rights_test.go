@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 		"/limitranges: list",
 		"storage.k8s.io/csistoragecapacities: list",
 		"policy/poddisruptionbudgets: list",
+		"/pods: list",
 		"events.k8s.io/events: create",
 	},
 	// The database's status.
@@ -44,6 +45,7 @@ var allowed = map[string][]string{
 		"/persistentvolumeclaims: get list watch patch",
 		"/pods: list watch patch",
 		"/pods/eviction: create",
+		"/namespaces: get",
 		"policy/poddisruptionbudgets: list watch",
 		"storage.k8s.io/volumeattachments: list watch",
 		"kubedb.com/singlestores: list watch",

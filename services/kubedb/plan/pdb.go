@@ -6,8 +6,10 @@ package plan
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -65,4 +67,37 @@ func why(status policyv1.PodDisruptionBudgetStatus) string {
 		return "Kubernetes cannot count its pods: " + condition.Message
 	}
 	return fmt.Sprintf("%d pods are healthy, %d must be", status.CurrentHealthy, status.DesiredHealthy)
+}
+
+// checkUsers looks for other pods that use the volumes: none is taken down before they
+// have ended. In mode Online nobody has to wait for them.
+func checkUsers(ctx context.Context, s *survey) ([]Finding, error) {
+	if s.request.Spec.VolumeExpansion.Mode != kubedb.ModeOffline || !s.grows() {
+		return nil, nil
+	}
+	pods, err := s.Core.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return unchecked("whether another pod of namespace "+s.namespace+" uses the volumes", err)
+	}
+	var findings []Finding
+	for _, component := range s.components {
+		for _, volume := range component.Volumes {
+			for _, pod := range pods.Items {
+				if volume.Grows && pod.Name != volume.Pod && uses(pod, volume.Claim) {
+					findings = append(findings, waiting(StepExpand, ReasonClaimInUse,
+						"pod %s/%s uses claim %s as well: the restart of pod %s waits until that one has ended, as long as the step may take",
+						s.namespace, pod.Name, volume.Claim, volume.Pod))
+				}
+			}
+		}
+	}
+	return findings, nil
+}
+
+// uses reports whether the pod has not ended, and has the claim.
+func uses(pod corev1.Pod, claim string) bool {
+	return pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed &&
+		slices.ContainsFunc(pod.Spec.Volumes, func(volume corev1.Volume) bool {
+			return volume.PersistentVolumeClaim != nil && volume.PersistentVolumeClaim.ClaimName == claim
+		})
 }

@@ -145,7 +145,7 @@ func (p *Planner) fill(ctx context.Context, plan *Plan, request *kubedb.Singlest
 		{readVolumes, checkRights},
 		{checkClasses},
 		{checkVolumes},
-		{checkMaxSize, checkQuotas, checkLimitRanges, checkDisruption, checkCoolDown},
+		{checkMaxSize, checkQuotas, checkLimitRanges, checkDisruption, checkUsers, checkCoolDown},
 		{checkCapacity},
 	} {
 		findings, err := s.run(ctx, stage)

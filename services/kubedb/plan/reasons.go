@@ -47,6 +47,7 @@ const (
 	ReasonLimitRange          = "LimitRange"
 	ReasonCapacityShort       = "CapacityShort"
 	ReasonBlockedByPDB        = "BlockedByPDB"
+	ReasonClaimInUse          = "ClaimInUse"
 	ReasonCoolingDown         = "CoolingDown"
 	ReasonRightMissing        = "RightMissing"
 	ReasonUnchecked           = "Unchecked"

@@ -64,6 +64,7 @@ func Examine(ctx context.Context, p Patient) []Finding {
 	found = append(found, p.broker(ctx)...)
 	if found[0].Verdict == OK {
 		found = append(found, p.pauses(ctx)...)
+		found = append(found, p.holds(ctx)...)
 		found = append(found, p.requests(ctx)...)
 	}
 	return found

@@ -61,6 +61,40 @@ func (p Patient) pauses(ctx context.Context) []Finding {
 	return found
 }
 
+// holds looks for pods that are held for a request that is not there or has ended.
+func (p Patient) holds(ctx context.Context) []Finding {
+	const check = "held pods"
+	pods, err := p.Clients.Core.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: hold})
+	if err != nil {
+		return []Finding{unknown(check, err)}
+	}
+	requests, err := p.Clients.KubeDB.SinglestoreOpsRequests("").List(ctx, metav1.ListOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return []Finding{unknown(check, err)}
+	}
+	underWay := map[string]bool{}
+	if requests != nil {
+		for i := range requests.Items {
+			underWay[string(requests.Items[i].UID)] = !requests.Items[i].Status.Phase.Terminal()
+		}
+	}
+	var found []Finding
+	for i := range pods.Items {
+		if pod := &pods.Items[i]; !underWay[pod.Labels[hold]] {
+			found = append(found, broken(check, fmt.Sprintf("pod %s/%s is held for %s, which is not under way any more", pod.Namespace, pod.Name, pod.Annotations[hold]),
+				"the expander releases it by itself: does it run? Where Opsrelay is gone for good: kubectl patch pod "+pod.Name+" -n "+pod.Namespace+
+					` --type=json -p '[{"op":"remove","path":"/metadata/finalizers"}]', if it has no other`))
+		}
+	}
+	if len(found) == 0 {
+		found = append(found, ok(check, fmt.Sprintf("%d pods are held by requests under way", len(pods.Items))))
+	}
+	return found
+}
+
+// hold is the label and the annotation of a pod that the expander holds.
+const hold = "opsrelay.dev/volume-expansion"
+
 // requests looks for requests under way that have had no news for longer than a
 // step may take, and for those that wait for approval.
 func (p Patient) requests(ctx context.Context) []Finding {

@@ -56,6 +56,13 @@ func readMark(object metav1.Object) (mark, bool) {
 	return m, err == nil && m.Request.UID != ""
 }
 
+// RequestOf is the request that a StatefulSet is marked for, or that an intent was
+// stored for; false if it is neither.
+func RequestOf(object metav1.Object) (events.Reference, bool) {
+	m, ok := readMark(object)
+	return m.Request, ok
+}
+
 // isMarked reports whether the StatefulSet has everything that the mark is.
 func isMarked(set *kubedb.StatefulSet, m mark) bool {
 	return set.Labels[Recreate] == m.Request.UID && set.Annotations[Recreate] == m.String() && isHeld(set) &&

@@ -22,6 +22,7 @@ import (
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
+	"github.com/opsrelay/opsrelay/services/opsrelay/doctor"
 	"github.com/opsrelay/opsrelay/updater"
 )
 
@@ -39,11 +40,13 @@ func TestD03_TheUpdaterGoesWhileAStatefulSetStays(t *testing.T) {
 	require.Equal(t, kubedb.OpsFailed, request.Status.Phase)
 	require.Contains(t, fixture.FailureOf(request), "it is recreated when it is gone")
 	require.Equal(t, 1, b.unanswered(events.UpdaterConsumer))
+	b.finds("recreations", doctor.Broken, "StatefulSet "+b.namespace+"/one was deleted to be recreated, and is kept by finalizers "+keep, "takes them off")
 
 	require.NoError(t, b.stack.KillService("updater"))
 	b.letStatefulSetGo(before)
 	b.statefulSet("one", "kept by the updater's finalizer", func(set *appsv1.StatefulSet) bool { return set.UID == before.UID })
 	require.Equal(t, 1, b.unanswered(events.UpdaterConsumer))
+	b.finds("recreations", doctor.Broken, "StatefulSet "+b.namespace+"/one is marked to be recreated for a request that is not under way any more", "does it run?")
 	require.NoError(t, b.stack.StartService("updater"))
 
 	after := b.statefulSet("one", "a successor", func(set *appsv1.StatefulSet) bool { return set.UID != before.UID })
@@ -53,6 +56,12 @@ func TestD03_TheUpdaterGoesWhileAStatefulSetStays(t *testing.T) {
 	b.restarted(pods)
 	b.setFinalizers("one", "null")
 	require.Eventually(t, func() bool { return b.unanswered(events.UpdaterConsumer) == 0 }, patience, 50*time.Millisecond)
+
+	// What an earlier version left is named, and nothing comes of it.
+	_, err := b.client.Singlestores(b.namespace).Patch(b.ctx, "one", types.MergePatchType,
+		[]byte(`{"metadata":{"labels":{"`+updater.Recreate+`":"old"},"annotations":{"`+updater.Recreate+`":"{}"}}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	b.finds("recreations", doctor.Warning, "Singlestore "+b.namespace+"/one has the annotation", "label singlestore one")
 }
 
 // unanswered is how many messages of a consumer are not acknowledged.

@@ -66,6 +66,7 @@ func Examine(ctx context.Context, p Patient) []Finding {
 		found = append(found, p.pauses(ctx)...)
 		found = append(found, p.holds(ctx)...)
 		found = append(found, p.requests(ctx)...)
+		found = append(found, p.recreations(ctx)...)
 	}
 	return found
 }

@@ -23,7 +23,8 @@
 // ([ChainKey.Filter]) is the very event that it answers. So a chain has no forks:
 // whatever is delivered twice or handled by two workers, exactly one successor
 // is stored. [Fact.Successors] is the table of what may follow; no fact can come
-// twice in a chain.
+// twice in a chain, but failed or cancelled behind a message that is no event: what
+// cannot be read is taken for a failure.
 //
 // # What a subscriber may rely on
 //
@@ -40,7 +41,9 @@
 //
 //   - Fields, facts and kinds may be added, and optional fields become present
 //     where they were absent. A subscriber ignores fields that it does not know,
-//     and facts ([Fact.Known]).
+//     and facts ([Fact.Known]). A service hands them on: fields of the payload,
+//     extension attributes in the headers, and values of enumerations. It refuses
+//     a value that it would have to guess the meaning of ([Mode.Known]).
 //   - No field is removed, renamed, or gets another type, unit or meaning; no fact
 //     is published where it was not true by its documentation; a required field
 //     stays required; ids stay as they are made.

@@ -69,9 +69,15 @@ func refused(request *kubedb.SinglestoreOpsRequest, refusal *plan.Refusal) *even
 	}
 }
 
-// databaseReference is the database as far as the request itself names it.
+// maxName is how long the name of an object can be, in bytes.
+const maxName = 253
+
+// databaseReference is the database as far as the request itself names it. What
+// stands there may be a megabyte long, and no name.
 func databaseReference(request *kubedb.SinglestoreOpsRequest) events.Reference {
-	return events.Reference{Kind: kubedb.KindSinglestore, Namespace: request.Namespace, Name: request.Spec.DatabaseRef.Name}
+	return events.Reference{
+		Kind: kubedb.KindSinglestore, Namespace: request.Namespace, Name: events.Shorten(request.Spec.DatabaseRef.Name, maxName),
+	}
 }
 
 func reference(request *kubedb.SinglestoreOpsRequest) events.Reference {

@@ -4,8 +4,11 @@
 package kubedb
 
 import (
+	"fmt"
 	"maps"
 	"strconv"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // The components of a Singlestore, as in the fields of a VolumeExpansion.
@@ -68,6 +71,16 @@ func PetSetName(database, suffix, component string) string {
 		database += "-" + suffix
 	}
 	return database + "-" + component
+}
+
+// CheckName returns why no object can have the name, in a bounded number of words, or nil. A name that somebody wrote into
+// a spec is checked before it is asked for: in a URL "..", "a/b" and "a%b" mean something else.
+func CheckName(name string) error {
+	problems := validation.IsDNS1123Subdomain(name)
+	if len(problems) == 0 {
+		return nil
+	}
+	return fmt.Errorf("no object can be called %.64q: %s", name, problems[0])
 }
 
 // PodName is the pod of a workload with that ordinal.

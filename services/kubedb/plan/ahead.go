@@ -44,7 +44,7 @@ func (p *Planner) classesAhead(ctx context.Context, db *kubedb.Singlestore, comp
 	for _, growing := range components {
 		component, _ := db.Component(growing.Name)
 		name := component.ClassName()
-		if _, begun := classes[name]; name != "" && !begun {
+		if _, begun := classes[name]; kubedb.CheckName(name) == nil && !begun {
 			classes[name] = ahead(func() (*storagev1.StorageClass, error) { return p.class(ctx, name) })
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/opsrelay/opsrelay/events"
 )
 
 // Severity is what a finding means for the request.
@@ -64,19 +66,28 @@ const (
 	Blocked Verdict = "Blocked"
 )
 
+// maxMessage bounds what a finding says, in bytes: names and values in it are what
+// somebody wrote.
+const maxMessage = 2 << 10
+
+// message makes the message of a finding.
+func message(format string, args ...any) string {
+	return events.Shorten(fmt.Sprintf(format, args...), maxMessage)
+}
+
 // blocking is a finding that makes the request rejected.
 func blocking(field, reason, format string, args ...any) Finding {
-	return Finding{Severity: Blocking, Reason: reason, Field: field, Message: fmt.Sprintf(format, args...)}
+	return Finding{Severity: Blocking, Reason: reason, Field: field, Message: message(format, args...)}
 }
 
 // waiting is a finding that makes a step wait.
 func waiting(step, reason, format string, args ...any) Finding {
-	return Finding{Severity: Waiting, Reason: reason, Step: step, Message: fmt.Sprintf(format, args...)}
+	return Finding{Severity: Waiting, Reason: reason, Step: step, Message: message(format, args...)}
 }
 
 // warning is a finding that stops nothing.
 func warning(reason, format string, args ...any) Finding {
-	return Finding{Severity: Warning, Reason: reason, Message: fmt.Sprintf(format, args...)}
+	return Finding{Severity: Warning, Reason: reason, Message: message(format, args...)}
 }
 
 // unchecked makes a read that the API server forbids a warning: what could not be

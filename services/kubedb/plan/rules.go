@@ -4,7 +4,6 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -26,7 +25,7 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.Field + ": " + r.Message }
 
 func refuse(field, reason, format string, args ...any) *Refusal {
-	return &Refusal{Field: field, Reason: reason, Message: fmt.Sprintf(format, args...)}
+	return &Refusal{Field: field, Reason: reason, Message: message(format, args...)}
 }
 
 // checkRequest holds the rules that need no look at the cluster.
@@ -37,6 +36,11 @@ func checkRequest(request *kubedb.SinglestoreOpsRequest) error {
 	}
 	if spec.Type != kubedb.TypeVolumeExpansion {
 		return refuse("spec.type", ReasonTypeNotSupported, "Opsrelay runs requests of type %s only, not %s", kubedb.TypeVolumeExpansion, spec.Type)
+	}
+	if name := spec.DatabaseRef.Name; name != "" {
+		if err := kubedb.CheckName(name); err != nil {
+			return refuse("spec.databaseRef.name", ReasonInvalidRequest, "%s", err)
+		}
 	}
 	expansion := spec.VolumeExpansion
 	if expansion == nil {
@@ -56,6 +60,11 @@ func checkRequest(request *kubedb.SinglestoreOpsRequest) error {
 	}
 	if spec.Timeout != nil && spec.Timeout.Duration <= 0 {
 		return refuse("spec.timeout", ReasonInvalidRequest, "the timeout must be greater than zero, not %s", spec.Timeout.Duration)
+	}
+	switch spec.Apply {
+	case "", kubedb.ApplyIfReady, kubedb.ApplyAlways:
+	default:
+		return refuse("spec.apply", ReasonInvalidRequest, "%q is neither %s nor %s", spec.Apply, kubedb.ApplyIfReady, kubedb.ApplyAlways)
 	}
 	switch expansion.Mode {
 	case kubedb.ModeOnline, kubedb.ModeOffline:

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +44,51 @@ func TestCheckRequest(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			requireReason(t, c.reason, checkRequest(&kubedb.SinglestoreOpsRequest{Spec: c.spec}))
+		})
+	}
+}
+
+// What is written into a request is checked before it is asked for, and what is
+// said of it is short however long it is.
+func TestC16_CheckRequest(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("9", 400<<10)
+	cases := []struct {
+		name   string
+		change func(*kubedb.SinglestoreOpsRequest)
+		field  string
+	}{
+		{"a name", func(*kubedb.SinglestoreOpsRequest) {}, ""},
+		{"a path", func(r *kubedb.SinglestoreOpsRequest) { r.Spec.DatabaseRef.Name = "demo/x" }, "spec.databaseRef.name"},
+		{"a way up", func(r *kubedb.SinglestoreOpsRequest) { r.Spec.DatabaseRef.Name = ".." }, "spec.databaseRef.name"},
+		{"an escape", func(r *kubedb.SinglestoreOpsRequest) { r.Spec.DatabaseRef.Name = "a%b" }, "spec.databaseRef.name"},
+		{"a long name", func(r *kubedb.SinglestoreOpsRequest) { r.Spec.DatabaseRef.Name = long }, "spec.databaseRef.name"},
+		{"a long size", func(r *kubedb.SinglestoreOpsRequest) { r.Spec.VolumeExpansion.Leaf = size("-" + long) }, "spec.volumeExpansion.leaf"},
+		{"a long mode", func(r *kubedb.SinglestoreOpsRequest) { r.Spec.VolumeExpansion.Mode = kubedb.VolumeExpansionMode(long) }, "spec.volumeExpansion.mode"},
+		{"a long apply", func(r *kubedb.SinglestoreOpsRequest) { r.Spec.Apply = kubedb.ApplyOption(long) }, "spec.apply"},
+		{"a long type", func(r *kubedb.SinglestoreOpsRequest) { r.Spec.Type = kubedb.OpsRequestType(long) }, "spec.type"},
+		{"a long annotation", func(r *kubedb.SinglestoreOpsRequest) {
+			r.Annotations = map[string]string{kubedb.AnnotationInfeasible: long}
+		}, "metadata.annotations[" + kubedb.AnnotationInfeasible + "]"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			request := &kubedb.SinglestoreOpsRequest{Spec: kubedb.SinglestoreOpsRequestSpec{
+				DatabaseRef: corev1.LocalObjectReference{Name: "sdb"}, Type: kubedb.TypeVolumeExpansion,
+				VolumeExpansion: &kubedb.VolumeExpansion{Mode: kubedb.ModeOnline, Leaf: size("11Gi")},
+			}}
+			c.change(request)
+			// Nobody is asked about what is refused: there are no clients.
+			if c.field == "" {
+				require.NoError(t, checkRequest(request))
+				return
+			}
+			made, err := (&Planner{}).Make(t.Context(), request)
+			require.NoError(t, err)
+			require.Equal(t, Blocked, made.Verdict)
+			require.Equal(t, c.field, made.Refusal().Field)
+			require.Less(t, len(made.Refusal().Error()), 3000)
 		})
 	}
 }

@@ -109,7 +109,7 @@ func slim(object any) (any, error) {
 	slim := &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: claim.Name, Namespace: claim.Namespace, UID: claim.UID, ResourceVersion: claim.ResourceVersion,
-			DeletionTimestamp: claim.DeletionTimestamp,
+			DeletionTimestamp: claim.DeletionTimestamp, Labels: claim.Labels,
 		},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			Resources: claim.Spec.Resources, VolumeName: claim.Spec.VolumeName, StorageClassName: claim.Spec.StorageClassName,

@@ -19,6 +19,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/opsrelay/opsrelay/events"
@@ -33,6 +34,12 @@ const (
 	// ReasonWorkloadGone says that the workload was deleted while its request was
 	// under way.
 	ReasonWorkloadGone = "WorkloadGone"
+	// ReasonWorkloadNotOwned and ReasonClaimNotOwned say that a workload or a claim
+	// turned out to be somebody else's.
+	ReasonWorkloadNotOwned = "WorkloadNotOwned"
+	ReasonClaimNotOwned    = "ClaimNotOwned"
+	// ReasonNoVolumes says that a workload has no volume, so that none can grow.
+	ReasonNoVolumes = "NoVolumes"
 	// ReasonExpansionRefused says that the API server refuses the larger claim.
 	ReasonExpansionRefused = "ExpansionRefused"
 	// ReasonQuotaExceeded says that a quota had no room for the larger claims until
@@ -153,7 +160,11 @@ func (g *growth) grow(ctx context.Context, component *events.Component) error {
 	defer func() { component.Volumes = g.volumes() }()
 	scaled, stop := g.workloads.subscribe(g.namespace, component.Workload)
 	defer stop()
-	g.names = g.workloads.claimNames(g.namespace, component.Workload)
+	// The view spares a read. Where it says that nothing is to be done, it may be
+	// behind.
+	if seen := g.workloads.get(g.namespace, component.Workload); seen != nil && g.unfit(seen) == nil {
+		g.use(seen)
+	}
 	for {
 		done, err := g.wait(ctx, scaled)
 		if err != nil {
@@ -161,41 +172,69 @@ func (g *growth) grow(ctx context.Context, component *events.Component) error {
 		}
 		// The view may lag behind, and the workload may be scaled meanwhile: what is
 		// true when all are done counts.
-		set, err := g.workload(ctx, g.namespace, component.Workload)
-		if err != nil {
+		names := g.names
+		if err := g.readWorkload(ctx); err != nil {
 			return err
 		}
-		names := set.ClaimNames()
-		if done && slices.Equal(g.names, names) {
-			return g.report(ctx, component, set)
+		if done && slices.Equal(names, g.names) {
+			return g.report(ctx, component)
 		}
-		g.names = names
 	}
 }
 
 // report tells in the component what became of it, besides its volumes.
-func (g *growth) report(ctx context.Context, component *events.Component, set *kubedb.Workload) (err error) {
+func (g *growth) report(ctx context.Context, component *events.Component) (err error) {
 	maps.DeleteFunc(g.refused, func(claim string, _ events.Failure) bool { return !slices.Contains(g.names, claim) })
-	component.Shared = g.shared(set.ClaimTemplates)
+	component.Shared = g.shared(g.set.ClaimTemplates)
 	component.Missing = g.missing()
-	component.Leftover, err = g.tendLeftovers(ctx, set)
+	if len(component.Missing) == len(g.names) {
+		return g.notThere(ReasonNoVolumes, "it has no volumes any more; ask again when there are some")
+	}
+	component.Leftover, err = g.tendLeftovers(ctx)
 	return err
 }
 
-func (x *Expander) workload(ctx context.Context, namespace, name string) (*kubedb.Workload, error) {
-	set, err := x.client.Workload(ctx, namespace, name)
+// readWorkload reads the workload whose volumes grow, and refuses one that is not
+// the database's or has no volumes here.
+func (g *growth) readWorkload(ctx context.Context) error {
+	set, err := g.client.Workload(ctx, g.namespace, g.component.Workload)
 	if apierrors.IsNotFound(err) {
-		return nil, bus.Permanent(events.Failure{
-			Step: "expand", Object: "Workload " + namespace + "/" + name, Reason: ReasonWorkloadGone,
-			Message: "the workload was deleted while its volumes grew",
-		})
+		return g.notThere(ReasonWorkloadGone, "the workload was deleted while its volumes grew")
 	}
 	if err == nil {
 		err = set.Invalid()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("expand workload %s/%s: %w", namespace, name, err)
+		return fmt.Errorf("expand workload %s/%s: %w", g.namespace, g.component.Workload, err)
 	}
-	x.workloads.follow(set.Kind)
-	return set, nil
+	if err := g.unfit(set); err != nil {
+		return err
+	}
+	g.workloads.follow(set.Kind)
+	g.use(set)
+	return nil
+}
+
+// use has the volumes grown that the workload has now.
+func (g *growth) use(set *kubedb.Workload) { g.set, g.names = set, set.ClaimNames() }
+
+// unfit is why the volumes of the workload are none that may or can grow; nil if
+// they are. The plan has looked at the same, and the workload may have changed
+// hands since.
+func (g *growth) unfit(set *kubedb.Workload) error {
+	database := g.event.Operation.Database
+	if err := set.CheckOwner(database.Name, types.UID(database.UID)); err != nil {
+		return g.notThere(ReasonWorkloadNotOwned, err.Error()+"; it is left alone")
+	}
+	if err := set.CheckVolumes(); err != nil {
+		return g.notThere(ReasonNoVolumes, err.Error())
+	}
+	return nil
+}
+
+// notThere is the failure of a workload without the volumes that were to grow.
+func (g *growth) notThere(reason, message string) error {
+	return bus.Permanent(events.Failure{
+		Step: "expand", Object: "Workload " + g.namespace + "/" + g.component.Workload, Reason: reason, Message: message,
+	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/safely"
 )
 
@@ -29,7 +30,8 @@ type growth struct {
 	component events.Component
 	namespace string
 	size      resource.Quantity
-	names     []string // the claims, in order
+	set       *kubedb.Workload // nil until it is known
+	names     []string         // the claims, in order
 	// asks says that claims may be asked to grow; Offline that is while their volumes
 	// are released.
 	asks bool
@@ -128,6 +130,9 @@ func (g *growth) step(ctx context.Context, group *safely.Group, name string) (gr
 		exists, err := g.exists(ctx, name)
 		return err == nil && !exists, err
 	}
+	if err := g.set.CheckClaim(claim); err != nil {
+		return false, g.notOwned(claim, err)
+	}
 	stage := g.silence(claim, stageOf(claim, g.size))
 	if !g.takenBack(claim) {
 		g.tell(ctx, claim, stage)
@@ -159,6 +164,15 @@ type act func(ctx context.Context, claim *corev1.PersistentVolumeClaim, did *don
 func (g *growth) begin(ctx context.Context, group *safely.Group, claim *corev1.PersistentVolumeClaim, do act) {
 	did := g.of(claim)
 	group.Go(func() error { return do(ctx, claim, did) })
+}
+
+// notOwned is the failure of a claim that has the name of the workload's and is
+// somebody else's.
+func (g *growth) notOwned(claim *corev1.PersistentVolumeClaim, err error) error {
+	return bus.Permanent(events.Failure{
+		Step: "expand", Object: "PersistentVolumeClaim " + g.namespace + "/" + claim.Name, Reason: ReasonClaimNotOwned,
+		Message: err.Error() + "; it is left alone",
+	})
 }
 
 // lost fails for a claim that will never grow: its volume is gone, or it is being

@@ -15,10 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/opsrelay/opsrelay/events"
-	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
 // Scaling in leaves the claims of the ordinals that go, and scaling out takes
@@ -28,14 +26,10 @@ import (
 
 // tendLeftovers returns the claims that scaling in has left, asked to grow if the
 // request wants that.
-func (g *growth) tendLeftovers(ctx context.Context, set *kubedb.Workload) ([]events.Volume, error) {
-	selector, err := metav1.LabelSelectorAsSelector(set.Selector)
-	if err != nil {
-		return nil, fmt.Errorf("selector of %s: %w", set, err)
-	}
+func (g *growth) tendLeftovers(ctx context.Context) ([]events.Volume, error) {
 	var volumes []events.Volume
-	for _, name := range g.leftovers(set) {
-		claim, err := g.tendLeftover(ctx, name, selector)
+	for _, name := range g.leftovers() {
+		claim, err := g.tendLeftover(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -48,15 +42,15 @@ func (g *growth) tendLeftovers(ctx context.Context, set *kubedb.Workload) ([]eve
 
 // leftovers lists the claims whose names are those of ordinals that the workload
 // has no longer.
-func (g *growth) leftovers(set *kubedb.Workload) []string {
+func (g *growth) leftovers() []string {
 	live := map[string]bool{}
-	for _, name := range set.ClaimNames() {
+	for _, name := range g.names {
 		live[name] = true
 	}
 	var names []string
 	for _, claim := range g.claims.in(g.namespace) {
-		if !live[claim.Name] && slices.ContainsFunc(set.ClaimTemplates, func(template corev1.PersistentVolumeClaim) bool {
-			ordinal, ok := strings.CutPrefix(claim.Name, template.Name+"-"+set.Name+"-")
+		if !live[claim.Name] && slices.ContainsFunc(g.set.ClaimTemplates, func(template corev1.PersistentVolumeClaim) bool {
+			ordinal, ok := strings.CutPrefix(claim.Name, template.Name+"-"+g.set.Name+"-")
 			_, err := strconv.ParseUint(ordinal, 10, 31)
 			return ok && err == nil
 		}) {
@@ -69,7 +63,7 @@ func (g *growth) leftovers(set *kubedb.Workload) []string {
 
 // tendLeftover returns the claim, or nil if it is gone or somebody else's. One
 // that cannot be asked to grow stays as it is.
-func (g *growth) tendLeftover(ctx context.Context, name string, selector labels.Selector) (*corev1.PersistentVolumeClaim, error) {
+func (g *growth) tendLeftover(ctx context.Context, name string) (*corev1.PersistentVolumeClaim, error) {
 	for {
 		claim, err := g.core.CoreV1().PersistentVolumeClaims(g.namespace).Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
@@ -78,7 +72,7 @@ func (g *growth) tendLeftover(ctx context.Context, name string, selector labels.
 		if err != nil {
 			return nil, fmt.Errorf("left-over claim %s/%s: %w", g.namespace, name, err)
 		}
-		if claim.DeletionTimestamp != nil || !selector.Matches(labels.Set(claim.Labels)) {
+		if claim.DeletionTimestamp != nil || g.set.CheckClaim(claim) != nil {
 			return nil, nil
 		}
 		if g.event.Operation.Leftovers != events.GrowLeftovers || claim.Status.Phase != corev1.ClaimBound ||

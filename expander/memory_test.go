@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
 // waitingBudget is what a request may cost whose three volumes grow: their
@@ -44,6 +45,7 @@ func TestAWaitingRequestIsCheap(t *testing.T) {
 	for i := range requests {
 		e := events.Event{Operation: events.Operation{Database: events.Reference{Namespace: "demo", Name: fmt.Sprintf("db%d", i)}}}
 		run := newGrowth(x, e, events.Component{Name: "leaf", Workload: fmt.Sprintf("db%d-leaf", i), To: "11Gi"}, size)
+		run.set = &kubedb.Workload{}
 		for volume := range volumes {
 			name := fmt.Sprintf("data-db%d-leaf-%d", i, volume)
 			run.names = append(run.names, name)

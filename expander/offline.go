@@ -19,7 +19,6 @@ import (
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
-	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
 // An Offline run grows volumes that must not be in use. One pod at a time is held
@@ -34,7 +33,6 @@ import (
 // offline is the growing of one component's volumes, pod by pod.
 type offline struct {
 	*growth
-	set   *kubedb.Workload
 	scene *scene
 	// scaled gets a value when the workload may have other pods than set has.
 	scaled <-chan struct{}
@@ -81,7 +79,7 @@ func (x *Expander) growOffline(ctx context.Context, e events.Event, components [
 			return refused, err
 		}
 		components[i].NotRestarted = run.notRestarted()
-		if err := run.report(ctx, &components[i], run.set); err != nil {
+		if err := run.report(ctx, &components[i]); err != nil {
 			return refused, err
 		}
 		maps.Copy(refused, run.refused)
@@ -116,7 +114,7 @@ func (o *offline) run(ctx context.Context) error {
 	var stop func()
 	o.scaled, stop = o.workloads.subscribe(o.namespace, o.component.Workload)
 	defer stop()
-	if err := o.list(ctx); err != nil {
+	if err := o.readWorkload(ctx); err != nil {
 		return err
 	}
 	scene, leave, err := o.openScene(ctx, o.event.Operation, o.set)
@@ -139,19 +137,13 @@ func (o *offline) run(ctx context.Context) error {
 			return o.late(ctx, err)
 		}
 		// The workload may have been scaled meanwhile: what is true now counts.
-		if err := o.list(ctx); err != nil {
+		if err := o.readWorkload(ctx); err != nil {
 			return err
 		}
 		if done && pod == "" && slices.Equal(pods, o.set.PodNames()) {
 			return nil
 		}
 	}
-}
-
-// list reads the workload.
-func (o *offline) list(ctx context.Context) (err error) {
-	o.set, err = o.workload(ctx, o.namespace, o.component.Workload)
-	return err
 }
 
 // next names the pod whose turn it is: one that is held already, also one that the

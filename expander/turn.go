@@ -181,6 +181,11 @@ func (o *offline) growReleased(ctx context.Context) error {
 // take holds the pod, once it may be taken down, and nothing is known that would keep
 // its volumes from growing then.
 func (o *offline) take(ctx context.Context, pod *corev1.Pod) error {
+	if owner := metav1.GetControllerOf(pod); owner != nil && owner.UID != o.set.UID {
+		o.waitFor(ctx, wait{reason: events.StatePodsNotReady, message: fmt.Sprintf("pod %s/%s belongs to %s %s and not to %s, it is left alone",
+			pod.Namespace, pod.Name, owner.Kind, owner.Name, o.set)})
+		return nil
+	}
 	if ready(pod) && !o.othersUp(ctx, pod.Name) {
 		return nil
 	}
@@ -226,6 +231,9 @@ func (o *offline) stillNeeded(ctx context.Context) (needed bool, err error) {
 		}
 		if err != nil {
 			return false, fmt.Errorf("expand claim %s/%s: %w", o.namespace, name, err)
+		}
+		if err := o.set.CheckClaim(claim); err != nil {
+			return false, o.notOwned(claim, err)
 		}
 		if err := o.lost(claim); err != nil {
 			return false, err

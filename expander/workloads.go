@@ -6,9 +6,11 @@ package expander
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
@@ -16,10 +18,10 @@ import (
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
-// Workloads tells who waits for the volumes of a workload when its spec changed
-// or it was deleted: one watch for all PetSets, and one for all StatefulSets from
-// the first on whose volumes grow. Which claims a PetSet has is seen here, too;
-// all else is read from the API server.
+// Workloads tells who waits for the volumes of a workload when its spec or its owner
+// changed or it was deleted: one watch for all PetSets, and one for all StatefulSets
+// from the first on whose volumes grow. Which claims a PetSet has, and whose it is,
+// is seen here, too; all else is read from the API server.
 type Workloads struct {
 	subscribers
 
@@ -38,7 +40,7 @@ func NewWorkloads(client *kubedb.Client, namespace string) (*Workloads, error) {
 		begun: make(chan struct{}),
 	}
 	for informer, slim := range map[cache.SharedIndexInformer]cache.TransformFunc{
-		w.petSets: claimsOnly, w.statefulSets: generationOnly,
+		w.petSets: claimsOnly, w.statefulSets: metadataOnly,
 	} {
 		if err := informer.SetTransform(slim); err != nil {
 			return nil, fmt.Errorf("watch workloads: %w", err)
@@ -46,7 +48,7 @@ func NewWorkloads(client *kubedb.Client, namespace string) (*Workloads, error) {
 		_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc: w.notify,
 			UpdateFunc: func(before, after any) {
-				if before.(metav1.Object).GetGeneration() != after.(metav1.Object).GetGeneration() {
+				if differs(before.(metav1.Object), after.(metav1.Object)) {
 					w.notify(after) // and not for each change of its status
 				}
 			},
@@ -78,28 +80,36 @@ func (w *Workloads) follow(kind string) {
 	}
 }
 
-// claimNames lists the claims of the PetSet as it was last seen; nil if it was not,
-// or has none.
-func (w *Workloads) claimNames(namespace, name string) []string {
+// get returns the PetSet as it was last seen; nil if it was not, or its spec cannot
+// be read. It knows what decides about claims, and nothing else.
+func (w *Workloads) get(namespace, name string) *kubedb.Workload {
 	object, exists, err := w.petSets.GetStore().GetByKey(namespace + "/" + name)
 	if err != nil || !exists {
 		return nil // the store's only error is a malformed key
 	}
-	return object.(*kubedb.PetSet).Workload().ClaimNames()
+	return object.(*kubedb.PetSet).Workload()
 }
 
-// claimsOnly drops all but what names a PetSet's claims, and what tells one spec
-// from another. Of a spec that cannot be read nothing is left: it has no claims.
+// differs reports whether a workload has another spec, or may have another owner.
+func differs(before, after metav1.Object) bool {
+	return before.GetGeneration() != after.GetGeneration() ||
+		!equality.Semantic.DeepEqual(before.GetOwnerReferences(), after.GetOwnerReferences()) ||
+		!maps.Equal(before.GetLabels(), after.GetLabels())
+}
+
+// claimsOnly drops all but what decides about a PetSet's claims, and what tells one
+// state from another. Of a spec that cannot be read nothing is left: it has no
+// claims.
 func claimsOnly(object any) (any, error) {
 	set, ok := object.(*kubedb.PetSet)
 	if !ok {
 		return object, nil
 	}
 	slim := &kubedb.PetSet{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: set.Name, Namespace: set.Namespace, UID: set.UID, ResourceVersion: set.ResourceVersion, Generation: set.Generation,
+		ObjectMeta: slimMeta(set),
+		Spec: kubedb.PetSetSpec{
+			Distributed: set.Spec.Distributed, Replicas: set.Spec.Replicas, Ordinals: set.Spec.Ordinals, Selector: set.Spec.Selector,
 		},
-		Spec: kubedb.PetSetSpec{Replicas: set.Spec.Replicas, Ordinals: set.Spec.Ordinals},
 	}
 	for _, template := range set.Spec.VolumeClaimTemplates {
 		slim.Spec.VolumeClaimTemplates = append(slim.Spec.VolumeClaimTemplates, corev1.PersistentVolumeClaim{
@@ -109,14 +119,24 @@ func claimsOnly(object any) (any, error) {
 	return slim, nil
 }
 
-// generationOnly drops all but what tells one spec of a workload from another.
-func generationOnly(object any) (any, error) {
+// metadataOnly drops all but what tells one state of a workload from another.
+func metadataOnly(object any) (any, error) {
 	set, err := meta.Accessor(object)
 	if err != nil {
 		return object, nil // not a workload: the informer's own notes
 	}
-	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
-		Name: set.GetName(), Namespace: set.GetNamespace(), UID: set.GetUID(),
-		ResourceVersion: set.GetResourceVersion(), Generation: set.GetGeneration(),
-	}}, nil
+	return &metav1.PartialObjectMetadata{ObjectMeta: slimMeta(set)}, nil
+}
+
+func slimMeta(set metav1.Object) metav1.ObjectMeta {
+	slim := metav1.ObjectMeta{
+		Name: set.GetName(), Namespace: set.GetNamespace(), UID: set.GetUID(), ResourceVersion: set.GetResourceVersion(),
+		Generation: set.GetGeneration(), OwnerReferences: set.GetOwnerReferences(),
+	}
+	for _, key := range []string{kubedb.LabelName, kubedb.LabelInstance, kubedb.LabelManagedBy} {
+		if value, ok := set.GetLabels()[key]; ok {
+			metav1.SetMetaDataLabel(&slim, key, value)
+		}
+	}
+	return slim
 }

@@ -95,6 +95,9 @@ func (u *Updater) look(ctx context.Context, key types.NamespacedName) (*kubedb.S
 
 // begin takes the next step towards deleting a StatefulSet.
 func (r *recreation) begin(ctx context.Context, set *kubedb.StatefulSet, is *intent) (done bool, err error) {
+	if err := checkOwner(set.Workload(), r.op.Database); err != nil {
+		return false, err
+	}
 	sizes, err := tooSmall(set, r.component)
 	switch {
 	case err != nil:

@@ -34,6 +34,8 @@ const (
 	ReasonWorkloadGone = "WorkloadGone"
 	// ReasonDatabaseGone says the same of the database object.
 	ReasonDatabaseGone = kubedb.ReasonDatabaseGone
+	// ReasonWorkloadNotOwned says that a workload turned out to be somebody else's.
+	ReasonWorkloadNotOwned = "WorkloadNotOwned"
 	// ReasonUpdateRefused says that the API server refuses the new size.
 	ReasonUpdateRefused = "UpdateRefused"
 	// ReasonRecreateRefused says that a StatefulSet cannot be recreated as it was:
@@ -70,7 +72,7 @@ func (u *Updater) Handle(ctx context.Context, e events.Event, confirm bus.Confir
 	noPetSet := make([]bool, len(op.Components))
 	for i, component := range op.Components {
 		group.Go(func() error {
-			err := u.updatePetSet(writing, op.Database.Namespace, component)
+			err := u.updatePetSet(writing, op.Database, component)
 			if noPetSet[i] = apierrors.IsNotFound(err); noPetSet[i] {
 				return nil
 			}
@@ -102,7 +104,8 @@ type operation struct {
 // updatePetSet raises every claim template of the component's PetSet to the size
 // that its volumes have now. That there is none is an error as the API server
 // gives it.
-func (u *Updater) updatePetSet(ctx context.Context, namespace string, component events.Component) error {
+func (u *Updater) updatePetSet(ctx context.Context, database events.Reference, component events.Component) error {
+	namespace := database.Namespace
 	object := "PetSet " + namespace + "/" + component.Workload
 	return tillNoConflict(func() error {
 		set, err := u.client.PetSets(namespace).Get(ctx, component.Workload, metav1.GetOptions{})
@@ -114,6 +117,9 @@ func (u *Updater) updatePetSet(ctx context.Context, namespace string, component 
 		}
 		if err != nil {
 			return classify(object, ReasonWorkloadGone, err)
+		}
+		if err := checkOwner(set.Workload(), database); err != nil {
+			return err
 		}
 		// The indices below are those of this very version: a patch that names
 		// another is refused as a conflict.
@@ -170,6 +176,17 @@ func (u *Updater) database(ctx context.Context, database events.Reference) (*kub
 		err = db.Invalid()
 	}
 	return db, classify(database.Kind+" "+database.Namespace+"/"+database.Name, ReasonDatabaseGone, err)
+}
+
+// checkOwner fails for a workload that is not the database's: it may have changed
+// hands since its volumes grew.
+func checkOwner(set *kubedb.Workload, database events.Reference) error {
+	err := set.CheckOwner(database.Name, types.UID(database.UID))
+	if err == nil {
+		return nil
+	}
+	return bus.Permanent(events.Failure{Step: "update", Object: set.String(), Reason: ReasonWorkloadNotOwned,
+		Message: err.Error() + "; it is left alone, the volumes keep their new sizes"})
 }
 
 // statefulSet reads the StatefulSet; nil if there is none.

@@ -52,9 +52,9 @@ func (w *Watcher) admit(ctx context.Context, request *kubedb.SinglestoreOpsReque
 	return w.begin(ctx, events.First(events.Requested, kind, w.operation(request, p)))
 }
 
-// rightsAgain is when a request that waits for a right is looked at again: nobody
-// tells us when it is granted.
-const rightsAgain = 5 * time.Second
+// parkedAgain is when a request is looked at again that waits for a right, or for
+// claims to be made: nobody tells us of these.
+const parkedAgain = 5 * time.Second
 
 // park says what a request waits for that has not started. It is looked at again
 // when its database changes, and when the wait is known to be over.
@@ -66,8 +66,8 @@ func (w *Watcher) park(ctx context.Context, request *kubedb.SinglestoreOpsReques
 	switch {
 	case !finding.Until.IsZero():
 		w.loop.AddAfter(key, time.Until(finding.Until))
-	case finding.Reason == plan.ReasonRightMissing:
-		w.loop.AddAfter(key, rightsAgain)
+	case finding.Reason == plan.ReasonRightMissing, finding.Reason == plan.ReasonClaimMissing:
+		w.loop.AddAfter(key, parkedAgain)
 	}
 	return nil
 }

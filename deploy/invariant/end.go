@@ -82,6 +82,7 @@ func (c *Checker) checkWorkload(ctx context.Context, request *kubedb.Singlestore
 			broken = append(broken, fmt.Sprintf("I6: request %s is Successful, but claim template %s of %s says %s, not %s", request.Name, template.Name, set, current, size.String()))
 		}
 	}
+	live := 0
 	for _, claimName := range set.ClaimNames() {
 		claim, err := c.options.Core.CoreV1().PersistentVolumeClaims(request.Namespace).Get(ctx, claimName, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
@@ -90,9 +91,13 @@ func (c *Checker) checkWorkload(ctx context.Context, request *kubedb.Singlestore
 		if err != nil {
 			return nil, fmt.Errorf("check request %s: %w", request.Name, err)
 		}
+		live++
 		if capacity := claim.Status.Capacity.Storage(); capacity.Cmp(size) < 0 {
 			broken = append(broken, fmt.Sprintf("I6: request %s is Successful, but claim %s has %s, not %s", request.Name, claimName, capacity, size.String()))
 		}
+	}
+	if live == 0 {
+		broken = append(broken, fmt.Sprintf("I6: request %s is Successful, but %s has no volume that could have grown", request.Name, set))
 	}
 	return broken, nil
 }

@@ -5,6 +5,7 @@ package kubedb
 
 import (
 	"context"
+	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +22,12 @@ type Workload struct {
 	Kind            string
 	Namespace, Name string
 	UID             types.UID
+	// Labels are the workload's own, Controller is its controller owner reference; nil if it has none. See
+	// [Workload.CheckOwner].
+	Labels     map[string]string
+	Controller *metav1.OwnerReference
+	// Distributed means that pods and volumes are in other clusters.
+	Distributed bool
 	// Selector chooses the pods, which have PodLabels.
 	Selector  *metav1.LabelSelector
 	PodLabels map[string]string
@@ -53,6 +60,7 @@ func (c *Client) Workload(ctx context.Context, namespace, name string) (*Workloa
 func (s *PetSet) Workload() *Workload {
 	return &Workload{
 		Kind: KindPetSet, Namespace: s.Namespace, Name: s.Name, UID: s.UID,
+		Labels: s.Labels, Controller: metav1.GetControllerOf(s), Distributed: s.Spec.Distributed,
 		Selector: s.Spec.Selector, PodLabels: s.Spec.Template.Labels, ClaimTemplates: s.Spec.VolumeClaimTemplates,
 		replicas: s.Spec.Replicas, ordinals: s.Spec.Ordinals, invalid: s.Invalid(),
 	}
@@ -62,6 +70,7 @@ func (s *PetSet) Workload() *Workload {
 func (s *StatefulSet) Workload() *Workload {
 	return &Workload{
 		Kind: KindStatefulSet, Namespace: s.Namespace, Name: s.Name, UID: s.UID,
+		Labels: s.Labels, Controller: metav1.GetControllerOf(s),
 		Selector: s.Spec.Selector, PodLabels: s.Spec.Template.Labels, ClaimTemplates: s.Spec.VolumeClaimTemplates,
 		replicas: s.Spec.Replicas, ordinals: s.Spec.Ordinals, invalid: s.Invalid(),
 	}
@@ -85,18 +94,54 @@ func (w *Workload) ClaimNames() []string {
 	return names
 }
 
-// PodNames lists the workload's pods by ordinal: what its controller makes.
+// PodNames lists the workload's pods by ordinal: what its controller makes. Of more than MaxVolumes it lists no more: a
+// number is quickly written, and a list of two billion names takes the process down.
 func (w *Workload) PodNames() []string {
-	first, replicas := 0, 1
-	if w.ordinals != nil {
-		first = int(w.ordinals.Start)
-	}
-	if w.replicas != nil {
-		replicas = int(*w.replicas)
-	}
+	first := w.first()
 	var names []string
-	for ordinal := first; ordinal < first+replicas; ordinal++ {
+	for ordinal := first; ordinal < first+min(w.replicaCount(), MaxVolumes+1); ordinal++ {
 		names = append(names, PodName(w.Name, ordinal))
 	}
 	return names
+}
+
+// MaxVolumes is how many volumes of one component may grow in one request: each is listed in events and in the status,
+// and both are bounded.
+const MaxVolumes = 2000
+
+// CheckVolumes returns why the workload has no volumes in this cluster that one request could grow, in words for people;
+// nil if it may have some.
+func (w *Workload) CheckVolumes() error {
+	volumes := w.replicaCount() * len(w.ClaimTemplates)
+	switch {
+	case w.Distributed:
+		return fmt.Errorf("%s is distributed: its pods and volumes are in other clusters, where they are to be expanded", w)
+	case len(w.ClaimTemplates) == 0:
+		return fmt.Errorf("%s has no claim templates, and so no volumes to expand", w)
+	case volumes == 0:
+		return fmt.Errorf("%s has 0 replicas, and so no volumes to expand: scale it out first", w)
+	case volumes > MaxVolumes:
+		return fmt.Errorf("%s has %d volumes, and one request expands %d of a component at most", w, volumes, MaxVolumes)
+	}
+	for _, template := range w.ClaimTemplates {
+		if err := CheckName(ClaimName(template.Name, w.Name, w.first())); err != nil {
+			return fmt.Errorf("%s has a claim template whose claims cannot exist: %w", w, err)
+		}
+	}
+	return nil
+}
+
+// first is the ordinal of the first pod.
+func (w *Workload) first() int {
+	if w.ordinals == nil {
+		return 0
+	}
+	return int(w.ordinals.Start)
+}
+
+func (w *Workload) replicaCount() int {
+	if w.replicas == nil {
+		return 1
+	}
+	return max(int(*w.replicas), 0)
 }

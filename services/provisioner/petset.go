@@ -32,6 +32,9 @@ func (c *Controller) ensurePetSet(ctx context.Context, db *kubedb.Singlestore, c
 	if existing.DeletionTimestamp != nil {
 		return nil // it is made anew when it is gone
 	}
+	if err := existing.Workload().CheckOwner(db.Name, db.UID); err != nil {
+		return err
+	}
 	if err := existing.Invalid(); err != nil {
 		return fmt.Errorf("PetSet %s: %w", existing.Name, err)
 	}

@@ -44,7 +44,8 @@ func (c *Controller) writeStatus(ctx context.Context, db *kubedb.Singlestore) er
 	return nil
 }
 
-// petSetsOf lists the database's PetSets that are there, in the order of its components.
+// petSetsOf lists the database's PetSets that are there, in the order of its components. One of that name that is
+// somebody else's does not count.
 func (c *Controller) petSetsOf(db *kubedb.Singlestore) ([]*kubedb.PetSet, error) {
 	var sets []*kubedb.PetSet
 	for _, component := range db.Components() {
@@ -52,8 +53,12 @@ func (c *Controller) petSetsOf(db *kubedb.Singlestore) ([]*kubedb.PetSet, error)
 		if err != nil {
 			return nil, err
 		}
-		if exists && cached.(*kubedb.PetSet).DeletionTimestamp == nil {
-			sets = append(sets, cached.(*kubedb.PetSet))
+		if !exists {
+			continue
+		}
+		set := cached.(*kubedb.PetSet)
+		if set.DeletionTimestamp == nil && set.Workload().CheckOwner(db.Name, db.UID) == nil {
+			sets = append(sets, set)
 		}
 	}
 	return sets, nil

@@ -90,6 +90,7 @@ type survey struct {
 	lists
 	classes    map[string]func() (*storagev1.StorageClass, error) // those that were begun to be read
 	request    *kubedb.SinglestoreOpsRequest
+	database   *kubedb.Singlestore
 	namespace  string
 	components []Component
 	now        time.Time
@@ -139,7 +140,7 @@ func (p *Planner) fill(ctx context.Context, plan *Plan, request *kubedb.Singlest
 	}
 	s := &survey{
 		Planner: p, lists: lists, classes: p.classesAhead(ctx, db, components),
-		request: request, namespace: request.Namespace, components: components, now: time.Now(),
+		request: request, database: db, namespace: request.Namespace, components: components, now: time.Now(),
 	}
 	for _, stage := range [][]check{
 		{readVolumes, checkRights},

@@ -27,12 +27,15 @@ const (
 	ReasonQueued               = "Queued"
 	ReasonSkipped              = "Skipped"
 	ReasonWorkloadMissing      = "WorkloadMissing"
+	ReasonWorkloadNotOwned     = "WorkloadNotOwned"
 	ReasonNoStorage            = "NoStorage"
+	ReasonNoVolumes            = "NoVolumes"
 )
 
 // These are about the volumes.
 const (
 	ReasonClaimMissing     = "ClaimMissing"
+	ReasonClaimNotOwned    = "ClaimNotOwned"
 	ReasonClaimNotBound    = "ClaimNotBound"
 	ReasonClaimLost        = "ClaimLost"
 	ReasonClaimTerminating = "ClaimTerminating"

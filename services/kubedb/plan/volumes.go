@@ -69,6 +69,9 @@ func readVolumes(ctx context.Context, s *survey) ([]Finding, error) {
 
 func (s *survey) readComponent(ctx context.Context, component *Component) ([]Finding, error) {
 	component.Volumes = []Volume{}
+	if err := kubedb.CheckName(component.Workload); err != nil {
+		return nil, refuse("spec.databaseRef", ReasonNoStorage, "the workload of %s cannot exist: %s", component.Name, err)
+	}
 	set, err := s.Client.Workload(ctx, s.namespace, component.Workload)
 	if apierrors.IsNotFound(err) {
 		return []Finding{waiting(StepAdmit, ReasonWorkloadMissing, "workload %s/%s does not exist: it is made when the database is provisioned", s.namespace, component.Workload)}, nil
@@ -79,21 +82,54 @@ func (s *survey) readComponent(ctx context.Context, component *Component) ([]Fin
 	if err := set.Invalid(); err != nil {
 		return nil, refuse("spec.databaseRef", ReasonNoStorage, "the spec of %s cannot be read: %s", set, err)
 	}
+	if finding := s.judgeWorkload(*component, set); finding != nil {
+		return []Finding{*finding}, nil
+	}
 	component.labels = set.PodLabels
 	names := set.ClaimNames()
 	claims, err := s.readClaims(ctx, names)
 	if err != nil {
 		return unchecked(fmt.Sprintf("the %d claims of %s", len(names), set), err)
 	}
+	return component.take(set, names, claims), nil
+}
+
+// judgeWorkload says why the workload has no volume that this request could grow,
+// whatever becomes of it; nil if it may have some.
+func (s *survey) judgeWorkload(component Component, set *kubedb.Workload) *Finding {
+	if err := set.CheckOwner(s.database.Name, s.database.UID); err != nil {
+		finding := blocking("spec.databaseRef", ReasonWorkloadNotOwned, "%s: it is left alone. Two that need workloads of one name cannot live in one namespace: recreate one of them under another name", err)
+		return &finding
+	}
+	if err := set.CheckVolumes(); err != nil {
+		finding := blocking("spec.volumeExpansion."+component.Name, ReasonNoVolumes, "%s", err)
+		return &finding
+	}
+	return nil
+}
+
+// take takes the claims that exist as the component's volumes. claims are those of
+// the names, nil for one that does not exist.
+func (c *Component) take(set *kubedb.Workload, names []string, claims []*corev1.PersistentVolumeClaim) []Finding {
 	var findings []Finding
+	missing := 0
 	for i, claim := range claims {
 		if claim == nil {
-			findings = append(findings, warning(ReasonClaimMissing, "claim %s/%s does not exist: one that is made later will have the new size", s.namespace, names[i]))
+			missing++
+			findings = append(findings, warning(ReasonClaimMissing, "claim %s/%s does not exist: one that is made later will have the new size", set.Namespace, names[i]))
 			continue
 		}
-		component.Volumes = append(component.Volumes, volumeOf(claim, *component))
+		if err := set.CheckClaim(claim); err != nil {
+			findings = append(findings, blocking("spec.volumeExpansion."+c.Name, ReasonClaimNotOwned,
+				"%s; it is left alone. If it was made for the workload all the same, put these labels on it and create a new request", err))
+			continue
+		}
+		c.Volumes = append(c.Volumes, volumeOf(claim, *c))
 	}
-	return findings, nil
+	if missing == len(names) {
+		return []Finding{waiting(StepAdmit, ReasonClaimMissing, "none of the %d claims of %s exists yet: they are made with its pods", len(names), set)}
+	}
+	return findings
 }
 
 // readClaims reads the claims, and the volumes of each that is bound; nil for one
@@ -216,7 +252,8 @@ func (s *survey) readPersistentVolumes(ctx context.Context, asked func(Volume) b
 	for _, component := range s.components {
 		for i := range component.Volumes {
 			volume := &component.Volumes[i]
-			if volume.claim.Spec.VolumeName == "" || !volume.Grows || volume.volume != nil || !asked(*volume) {
+			// A claim that is not bound may name anything.
+			if kubedb.CheckName(volume.claim.Spec.VolumeName) != nil || !volume.Grows || volume.volume != nil || !asked(*volume) {
 				continue
 			}
 			group.Go(func() error {

@@ -132,7 +132,7 @@ func budgetWords(err error) string {
 // held for it. It asks the API server itself, and comes back when nothing is held
 // any more.
 func (x *Expander) Release(ctx context.Context, e, last events.Event) error {
-	if e.Operation.Mode != events.Offline || last.Fact == events.Requested || last.Fact == events.Paused {
+	if e.Operation.Mode == events.Online || last.Fact == events.Requested || last.Fact == events.Paused {
 		return nil // the request began anew, and may hold a pod again
 	}
 	return x.releaseAll(ctx, e.Operation.Database.Namespace, e.Operation.Request.UID)

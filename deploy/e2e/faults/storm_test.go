@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/opsrelay/opsrelay/deploy/stack"
 	"github.com/opsrelay/opsrelay/events"
@@ -34,8 +36,8 @@ const (
 )
 
 // A storm: while 30 databases grow again and again, processes are killed, frozen
-// and started anew, the broker is, and everything is delivered again, as a seed
-// says. SEED replays one, DURATION lets it last longer (`make chaos`).
+// and started anew, the broker is, everything is delivered again, consumers are
+// deleted and recreated, and somebody takes pauses away, as a seed says. SEED replays one, DURATION lets it last longer (`make chaos`).
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	seed, lasts := stormOptions(t)
@@ -153,6 +155,7 @@ func (s *storm) strike() error {
 	kind, victim := s.random.IntN(100), s.replicas[s.random.IntN(len(s.replicas))]
 	freeze := time.Duration(s.random.Int64N(int64(longestFreeze)))
 	consumer := []events.Consumer{events.WatcherConsumer, events.PauserConsumer, events.ExpanderConsumer, events.UpdaterConsumer}[s.random.IntN(4)]
+	database := fmt.Sprintf("sdb-%d", s.random.IntN(stormDatabases))
 	select {
 	case <-time.After(calm):
 	case <-s.ctx.Done():
@@ -162,12 +165,16 @@ func (s *storm) strike() error {
 	switch {
 	case kind < 40:
 		return s.did("kill", s.restart(victim, s.stack.KillService))
-	case kind < 75:
+	case kind < 65:
 		return s.did("freeze", s.freeze(victim, freeze))
-	case kind < 90:
+	case kind < 75:
+		return s.did("pause taken away", s.takePause(database))
+	case kind < 87:
 		return s.did("restart", s.restart(victim, s.stack.StopService))
-	case kind < 97:
+	case kind < 93:
 		return s.did("redelivery", s.redeliver(consumer))
+	case kind < 97:
+		return s.did("consumer recreated", s.recreate(consumer))
 	default:
 		return s.did("broker restart", s.stack.RestartBroker())
 	}
@@ -211,5 +218,42 @@ func (s *storm) redeliver(consumer events.Consumer) error {
 	}
 	defer func() { _ = conn.Close(s.ctx) }() // everything was answered
 	_, err = conn.JetStream().ResetConsumerToSequence(s.ctx, consumer.Stream, consumer.Name, 1)
+	return err
+}
+
+// recreate deletes a consumer and creates it again, as somebody does who follows the
+// advice of provisioning: all that is stored is delivered for the first time.
+func (s *storm) recreate(consumer events.Consumer) error {
+	conn, err := s.stack.Connect(s.ctx, "storm")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(s.ctx) }() // everything was answered
+	is, err := conn.JetStream().Consumer(s.ctx, consumer.Stream, consumer.Name)
+	if err != nil {
+		return err
+	}
+	if err := conn.JetStream().DeleteConsumer(s.ctx, consumer.Stream, consumer.Name); err != nil {
+		return err
+	}
+	_, err = conn.JetStream().CreateConsumer(s.ctx, consumer.Stream, is.CachedInfo().Config)
+	return err
+}
+
+// takePause takes the pause of a database away, if it has one, as an operator with
+// an old cache does, or a person.
+func (s *storm) takePause(name string) error {
+	db, err := s.client.Singlestores(s.namespace).Get(s.ctx, name, metav1.GetOptions{})
+	if err != nil || !kubedb.IsPaused(db) {
+		return err
+	}
+	patch, err := kubedb.ConditionRemovalPatch(db, db.Status.Conditions, kubedb.ConditionPaused)
+	if err != nil {
+		return err
+	}
+	_, err = s.client.Singlestores(s.namespace).Patch(s.ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{}, "status")
+	if apierrors.IsInvalid(err) {
+		return nil // somebody was faster
+	}
 	return err
 }

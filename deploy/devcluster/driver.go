@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"github.com/spf13/cobra"
@@ -114,7 +115,7 @@ func runDriver(ctx context.Context, o driverOptions) error {
 	faults, calls := csidriver.NewFaults(&clusterUsers{kubeconfig: o.kubeconfig}), &csidriver.Calls{}
 	server := grpc.NewServer()
 	csidriver.New(volumes, faults, calls, slog.Default()).Register(server)
-	web := &http.Server{Handler: csidriver.Handler(faults, calls)} //nolint:gosec // loopback, for tests
+	web := &http.Server{Handler: csidriver.Handler(faults, calls), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Serve(socket) })

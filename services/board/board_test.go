@@ -119,6 +119,27 @@ func TestPageIsGuarded(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, get(http.MethodPost, "/", map[string]string{"Authorization": "Bearer secret"}).StatusCode)
 }
 
+// Without a token a page of another site would read everything, by a name of its own
+// for this machine; with one it lacks the token.
+func TestD16_TheBoardWithoutATokenAnswersToThisMachineOnly(t *testing.T) {
+	t.Parallel()
+	code := func(b *Board, host, path string) int {
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+		request.Host = host
+		request.Header.Set("Authorization", "Bearer secret")
+		recorder := httptest.NewRecorder()
+		b.Handler().ServeHTTP(recorder, request)
+		return recorder.Code
+	}
+	open := &Board{track: newTrack()}
+	for _, path := range []string{"/", "/board.js", "/batons", "/plan/demo/grow"} {
+		require.Equal(t, http.StatusMisdirectedRequest, code(open, "evil.example:8090", path), path)
+	}
+	require.Equal(t, http.StatusOK, code(open, "localhost:8090", "/"))
+	guarded := &Board{cfg: Config{Token: func() (string, error) { return "secret", nil }}, track: newTrack()}
+	require.Equal(t, http.StatusOK, code(guarded, "board.example.com", "/"))
+}
+
 // The stream begins with everything, goes on with what changes, and ends when the
 // visitor leaves.
 func TestStream(t *testing.T) {

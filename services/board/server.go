@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/opsrelay/opsrelay/services/runtime"
 )
 
 //go:embed web
@@ -24,7 +26,8 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 
 // Handler serves the page at /, its parts, the batons as server-sent events at
 // /batons, and the plan of a request as JSON at /plan/NAMESPACE/NAME. It answers
-// GET and HEAD only.
+// GET and HEAD only, and without a token only who asks for this machine
+// ([runtime.LocalOnly]).
 func (b *Board) Handler() http.Handler {
 	pages, err := fs.Sub(web, "web")
 	if err != nil {
@@ -34,6 +37,9 @@ func (b *Board) Handler() http.Handler {
 	mux.Handle("GET /", http.FileServerFS(pages))
 	mux.HandleFunc("GET /batons", b.stream)
 	mux.HandleFunc("GET /plan/{namespace}/{name}", b.plan)
+	if b.cfg.Token == nil { // nothing but the name keeps the pages of other sites out
+		return b.guard(runtime.LocalOnly(mux, "To serve it by another name, give a --token-file."))
+	}
 	return b.guard(mux)
 }
 
@@ -78,6 +84,8 @@ func (b *Board) admits(r *http.Request) bool {
 const (
 	frame     = 100 * time.Millisecond
 	keepAlive = 20 * time.Second
+	// takeTimeout is how long a visitor may take for one picture.
+	takeTimeout = time.Minute
 )
 
 // stream sends every baton, then each that changes, until the visitor leaves.
@@ -104,6 +112,7 @@ func (b *Board) stream(w http.ResponseWriter, r *http.Request) {
 			}
 			text = fmt.Sprintf("event: batons\ndata: %s\n\n", batons)
 		}
+		_ = out.SetWriteDeadline(time.Now().Add(takeTimeout)) // where there is a connection
 		if _, err := w.Write([]byte(text)); err != nil {
 			return
 		}

@@ -47,6 +47,7 @@ type ListWatcher[L runtime.Object] interface {
 
 // NewInformer returns an informer of what client lists and watches, narrowed by tweaks and indexed by namespace. example
 // is an empty object of the kind. What it holds has no managed fields; a transform of the caller's takes the place of that.
+// What it cannot list or watch it reports to the [Watches] of the context that it runs with.
 func NewInformer[L runtime.Object](
 	client ListWatcher[L], example runtime.Object, tweaks ...Tweak,
 ) cache.SharedIndexInformer {
@@ -56,13 +57,16 @@ func NewInformer[L runtime.Object](
 		}
 		return options
 	}
-	source := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return client.List(ctx, tweak(options))
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return client.Watch(ctx, tweak(options))
-		},
+	source := &cache.ListWatch{}
+	source.ListWithContextFunc = func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		list, err := client.List(ctx, tweak(options))
+		report(ctx, source, err)
+		return list, err
+	}
+	source.WatchFuncWithContext = func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+		watching, err := client.Watch(ctx, tweak(options))
+		report(ctx, source, err)
+		return watching, err
 	}
 	informer := cache.NewSharedIndexInformer(source, example, 0, cache.Indexers{
 		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,

@@ -94,7 +94,11 @@ func (h *Health) Serve(ctx context.Context, listener net.Listener, metrics prome
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	var handler http.Handler = mux
+	if isLoopback(listener.Addr()) {
+		handler = LocalOnly(mux, "Another --http-address lets others in.")
+	}
+	server := NewServer(handler)
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
 	select {

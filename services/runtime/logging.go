@@ -28,7 +28,8 @@ func (l *Logging) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&l.Format, "log-format", "json", "json, or console for people")
 }
 
-// Logger returns the process's logger, which names the service in each entry.
+// Logger returns the process's logger, which names the service in each entry, unless
+// that is empty: a process of several names each itself.
 // What client-go logs is sent there too.
 func (l Logging) Logger(out io.Writer, service string) (zerolog.Logger, error) {
 	level, err := zerolog.ParseLevel(l.Level)
@@ -44,7 +45,10 @@ func (l Logging) Logger(out io.Writer, service string) (zerolog.Logger, error) {
 	}
 	zerolog.TimeFieldFormat = time.RFC3339Nano
 	zerolog.DurationFieldUnit = time.Millisecond
-	logger := zerolog.New(out).Level(level).With().Timestamp().Str("service", service).Logger()
+	logger := zerolog.New(out).Level(level).With().Timestamp().Logger()
+	if service != "" {
+		logger = logger.With().Str("service", service).Logger()
+	}
 	zerolog.DefaultContextLogger = &logger
 	klog.SetSlogLogger(slog.New(zerolog.NewSlogHandler(logger.Level(max(level, zerolog.WarnLevel)))))
 	return logger, nil

@@ -19,11 +19,8 @@ import (
 
 	"github.com/opsrelay/opsrelay/services/board"
 	"github.com/opsrelay/opsrelay/services/opsrelay/user"
+	"github.com/opsrelay/opsrelay/services/runtime"
 )
-
-// headerTimeout bounds a visitor's request, so that none holds a connection for
-// nothing.
-const headerTimeout = 10 * time.Second
 
 func boardService() service {
 	var (
@@ -32,19 +29,19 @@ func boardService() service {
 		tokenFile string
 	)
 	return service{
-		name: "board", group: user.Group, needsBus: true,
+		name: "board", group: user.Group, needsBus: true, withoutProbes: true,
 		short: "Serve a web page that shows every request on the relay's track",
 		long: `The board serves a web page on which every request is a baton on the relay's track,
 live: steps, volumes, what it waits for, its plan and its timeline. It reads requests,
 facts and progress, and for a plan what opsrelay plan reads; a plan says what the
 board has no right to look at. It writes nothing and sees no secret.
 
-It listens on this machine alone unless told otherwise, and elsewhere only with a
-token, which visitors send as a bearer token, or as the password of any user, which a
+It listens on this machine alone unless told otherwise, and then answers to no name
+but localhost and the machine's own addresses; elsewhere it listens only with a token, which visitors send as a bearer token, or as the password of any user, which a
 browser asks for. Put TLS in front, and for a sign-in by OIDC a proxy that hands the
 token on. The token is read anew when its file changes.`,
 		example: `  opsrelay board --nats-url nats://nats:4222   # http://127.0.0.1:8090
-  opsrelay board --listen :8090 --token-file /etc/opsrelay/board/token`,
+  opsrelay board --listen :8090 --http-address :8080 --token-file /etc/opsrelay/board/token`,
 		addFlags: func(flags *pflag.FlagSet) {
 			flags.StringVar(&address, "listen", "127.0.0.1:8090", "address of the page")
 			flags.StringVar(&tokenFile, "token-file", "", "file with the token that visitors must know; needed where --listen is not this machine alone")
@@ -109,10 +106,8 @@ func readToken(file string) (string, error) {
 // serve serves until the context ends. Streams end with it: their requests'
 // contexts are its children.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
+	server := runtime.NewServer(handler)
+	server.BaseContext = func(net.Listener) context.Context { return ctx }
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/runtime"
 )
 
@@ -87,7 +88,11 @@ func serviceCommand(s service) *cobra.Command {
 	logging.AddFlags(flags)
 	tracing.AddFlags(flags)
 	kube.AddFlags(flags)
-	flags.StringVar(&httpAddr, "http-address", ":8080", "address of /livez, /readyz and /metrics; empty for none")
+	probes := ":8080"
+	if s.withoutProbes {
+		probes = ""
+	}
+	flags.StringVar(&httpAddr, "http-address", probes, "address of /livez, /readyz and /metrics; empty for none")
 	addProfilingFlag(&profiles, flags)
 	if s.needsBus {
 		nats.AddFlags(flags)
@@ -122,6 +127,7 @@ const tracingTimeout = 3 * time.Second
 func runProcess(ctx context.Context, s service, env environment, httpAddr string) error {
 	logger := zerolog.Ctx(ctx)
 	logger.Info().Str("version", runtime.Version()).Msg("starting")
+	ctx = watching(ctx, env.health)
 	group, groupCtx := errgroup.WithContext(ctx)
 	if httpAddr != "" {
 		listener, err := net.Listen("tcp", httpAddr)
@@ -143,6 +149,14 @@ func runProcess(ctx context.Context, s service, env environment, httpAddr string
 	}
 	logger.Info().Err(err).Msg("stopped")
 	return err
+}
+
+// watching returns a context for services whose informers are part of the health: a
+// service that cannot watch does not do its work.
+func watching(ctx context.Context, health *runtime.Health) context.Context {
+	watches := &kubedb.Watches{}
+	health.Ready("kubernetes", watches.Check)
+	return watches.NewContext(ctx)
 }
 
 // untilClosed returns an error when the connection has ended for good: the

@@ -27,6 +27,9 @@ type service struct {
 	name, short, long, example, group string
 	// needsBus says that it speaks to NATS.
 	needsBus bool
+	// withoutProbes says that it serves no probes and metrics unless told to: people
+	// run it, too, and want no port open.
+	withoutProbes bool
 	// addFlags adds the flags of its own, if it has any.
 	addFlags func(*pflag.FlagSet)
 	// run runs it until the context ends.

@@ -10,7 +10,6 @@ import (
 	"net"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
@@ -70,10 +69,11 @@ for which the user of the kubeconfig needs the right to impersonate them.`,
 
 // run runs everything until the context ends or one part fails.
 func (u *up) run(cmd *cobra.Command) (err error) {
-	logger, err := u.logging.Logger(cmd.ErrOrStderr(), "up")
+	base, err := u.logging.Logger(cmd.ErrOrStderr(), "")
 	if err != nil {
 		return err
 	}
+	logger := base.With().Str("service", "up").Logger()
 	ctx := logger.WithContext(cmd.Context())
 	defer func() { err = unlessStopped(ctx, err) }()
 	config, err := u.kube.Config("up")
@@ -92,7 +92,7 @@ func (u *up) run(cmd *cobra.Command) (err error) {
 
 	registry, health := runtime.NewRegistry(), runtime.NewHealth()
 	health.Profiling = u.profiling
-	group, groupCtx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(watching(ctx, health))
 	if u.httpAddress != "" {
 		listener, err := net.Listen("tcp", u.httpAddress)
 		if err != nil {
@@ -106,15 +106,15 @@ func (u *up) run(cmd *cobra.Command) (err error) {
 			continue
 		}
 		group.Go(func() error {
-			return u.runService(groupCtx, s, config, broker, environment{namespace: u.kube.Namespace, registry: registry, health: health})
+			return u.runService(base.With().Str("service", s.name).Logger().WithContext(groupCtx), s, config, broker, environment{namespace: u.kube.Namespace, registry: registry, health: health})
 		})
 	}
 	return group.Wait()
 }
 
-// runService runs one service with its own identity and its own connection.
+// runService runs one service with its own identity and its own connection, and
+// with the logger of the context.
 func (u *up) runService(ctx context.Context, s service, config *rest.Config, broker *server.Server, env environment) error {
-	ctx = zerolog.Ctx(ctx).With().Str("service", s.name).Logger().WithContext(ctx)
 	as := u.kube.As
 	if u.accounts != "" {
 		as = "system:serviceaccount:" + u.accounts + ":" + s.name

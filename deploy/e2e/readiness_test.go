@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/opsrelay/opsrelay/deploy/cluster"
@@ -32,7 +32,7 @@ func TestD10_ReadyNoticesMissingDefinitions(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, own.Stop()) })
 	objects, err := dynamic.NewForConfig(own.Cluster.Config())
 	require.NoError(t, err)
-	definitions := objects.Resource(apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions"))
+	definitions := objects.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 
 	ready := map[string]func() string{}
 	for _, service := range []string{"watcher", "pauser", "expander", "provisioner"} {

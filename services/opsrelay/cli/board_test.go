@@ -23,6 +23,14 @@ func TestBoardListensElsewhereWithATokenOnly(t *testing.T) {
 	require.ErrorContains(t, checkListen("8090", ""), "--listen")
 }
 
+// The board opens its page's port and no other, unless it is told to.
+func TestD10_TheBoardOpensOnePort(t *testing.T) {
+	t.Parallel()
+	flags := serviceCommand(boardService()).Flags()
+	require.Empty(t, flags.Lookup("http-address").DefValue)
+	require.NoError(t, checkListen(flags.Lookup("listen").DefValue, ""), "it listens on this machine alone")
+}
+
 func TestReadToken(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")

@@ -45,7 +45,10 @@ type mark struct {
 
 // String is the annotation's value.
 func (m mark) String() string {
-	text, _ := json.Marshal(m) // of these types there is nothing that cannot be written
+	text, err := json.Marshal(m)
+	if err != nil {
+		return "" // it is of types that can be written
+	}
 	return string(text)
 }
 

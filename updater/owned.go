@@ -147,7 +147,7 @@ func (u *Updater) ownerOf(ctx context.Context, set *kubedb.StatefulSet, is *inte
 	if owner == nil || owner.Kind != kubedb.KindSinglestore {
 		return nil, nil
 	}
-	namespace := ""
+	var namespace string
 	if set != nil {
 		namespace = set.Namespace
 	} else {

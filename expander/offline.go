@@ -46,6 +46,8 @@ type offline struct {
 	// refused an eviction, -1 if none did; blocked is what it said.
 	refusedAt int64
 	blocked   wait
+	// hindered is what the API server has against the larger claim until somebody helps.
+	hindered wait
 }
 
 // growOffline grows the components one after the other, in their order:

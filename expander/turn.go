@@ -5,6 +5,7 @@ package expander
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -178,6 +179,10 @@ func (o *offline) growReleased(ctx context.Context) error {
 	return err
 }
 
+// helpTakes is how long what only somebody's help can mend, a full quota, is left alone
+// before it is tried again: nothing tells when it is mended.
+const helpTakes = 10 * time.Second
+
 // take holds the pod, once it may be taken down, and nothing is known that would keep
 // its volumes from growing then.
 func (o *offline) take(ctx context.Context, pod *corev1.Pod) error {
@@ -189,10 +194,20 @@ func (o *offline) take(ctx context.Context, pod *corev1.Pod) error {
 	if ready(pod) && !o.othersUp(ctx, pod.Name) {
 		return nil
 	}
+	if time.Now().Before(o.hindered.until) {
+		o.waitFor(ctx, o.hindered)
+		return nil
+	}
 	if err := o.namespaceStays(ctx); err != nil {
 		return err
 	}
 	needed, err := o.stillNeeded(ctx)
+	var hindrance *bus.Hindrance
+	if errors.As(err, &hindrance) {
+		o.hindered = wait{reason: hindrance.Failure.Reason, message: hindrance.Failure.Message, until: time.Now().Add(helpTakes)}
+		o.waitFor(ctx, o.hindered)
+		return nil
+	}
 	if err != nil || !needed {
 		return err
 	}

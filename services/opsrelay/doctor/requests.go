@@ -72,19 +72,27 @@ func (p Patient) holds(ctx context.Context) []Finding {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return []Finding{unknown(check, err)}
 	}
-	underWay := map[string]bool{}
+	underWay := map[string]*kubedb.SinglestoreOpsRequest{}
 	if requests != nil {
 		for i := range requests.Items {
-			underWay[string(requests.Items[i].UID)] = !requests.Items[i].Status.Phase.Terminal()
+			if request := &requests.Items[i]; !request.Status.Phase.Terminal() {
+				underWay[string(request.UID)] = request
+			}
 		}
 	}
 	var found []Finding
 	for i := range pods.Items {
-		if pod := &pods.Items[i]; !underWay[pod.Labels[hold]] {
-			found = append(found, broken(check, fmt.Sprintf("pod %s/%s is held for %s, which is not under way any more", pod.Namespace, pod.Name, pod.Annotations[hold]),
-				"the expander releases it by itself: does it run? Where Opsrelay is gone for good: kubectl patch pod "+pod.Name+" -n "+pod.Namespace+
-					` --type=json -p '[{"op":"remove","path":"/metadata/finalizers"}]', if it has no other`))
+		pod, why := &pods.Items[i], "which is not under way any more"
+		if request := underWay[pods.Items[i].Labels[hold]]; request != nil {
+			ended := p.ended(ctx, request)
+			if ended == "" {
+				continue
+			}
+			why = "whose chain " + ended
 		}
+		found = append(found, broken(check, fmt.Sprintf("pod %s/%s is held for %s, %s", pod.Namespace, pod.Name, pod.Annotations[hold], why),
+			"the expander releases it by itself: does it run? Where Opsrelay is gone for good: kubectl patch pod "+pod.Name+" -n "+pod.Namespace+
+				` --type=json -p '[{"op":"remove","path":"/metadata/finalizers"}]', if it has no other`))
 	}
 	if len(found) == 0 {
 		found = append(found, ok(check, fmt.Sprintf("%d pods are held by requests under way", len(pods.Items))))

@@ -29,19 +29,45 @@ const (
 // it.
 const Retention = 30 * 24 * time.Hour
 
+// DefaultMaxBytes is how large [Stream] may become unless it is said otherwise, in
+// bytes. All streams together may become some half larger: [TotalBytes].
+const DefaultMaxBytes int64 = 1 << 30
+
+// NearlyFull is the share of what bounds [Stream] above which no new chain begins:
+// the rest is for the chains under way, which must be able to end.
+const NearlyFull = 0.8
+
+// maxPerSubject bounds what one subject of [Stream] keeps. A fact of a chain is
+// stored once; it is the probes that would become more and more.
+const maxPerSubject = 16
+
 // Streams returns the configuration of every stream, for a broker that keeps
 // the given number of replicas (3 in production, 1 on a single server).
+func Streams(replicas int) []jetstream.StreamConfig { return SizedStreams(replicas, DefaultMaxBytes) }
+
+// TotalBytes is how much all streams together may take on each server that keeps a
+// copy, if [Stream] may become as large as maxBytes.
+func TotalBytes(maxBytes int64) int64 {
+	total := int64(0)
+	for _, config := range SizedStreams(1, maxBytes) {
+		total += config.MaxBytes
+	}
+	return total
+}
+
+// SizedStreams is [Streams] for a broker with less or more storage than most:
+// [Stream] may become as large as maxBytes, the others in proportion.
 //
 // None is compressed: nats-server 2.15.2, restarted or killed, was seen unable to
 // write to a compressed stream ("Critical write error: s2: unsupported input").
 // Its copy of the stream then stands still, and with a second server away nobody
 // can publish.
-func Streams(replicas int) []jetstream.StreamConfig {
+func SizedStreams(replicas int, maxBytes int64) []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
 			Name:        Stream,
 			Description: "Opsrelay: one chain of facts for each operation request",
-			Subjects:    []string{factPrefix + ">"},
+			Subjects:    []string{factPrefix + ">", probePrefix + "*"},
 			Retention:   jetstream.LimitsPolicy,
 			Storage:     jetstream.FileStorage,
 			Replicas:    replicas,
@@ -49,10 +75,12 @@ func Streams(replicas int) []jetstream.StreamConfig {
 			// stream refuses, and the publisher says so.
 			Discard:    jetstream.DiscardNew,
 			MaxAge:     Retention,
-			MaxBytes:   1 << 30,
+			MaxBytes:   maxBytes,
 			MaxMsgSize: 1 << 20,
-			Duplicates: time.Hour,
-			DenyDelete: true,
+			// It discards the oldest of a subject, also of a full stream.
+			MaxMsgsPerSubject: maxPerSubject,
+			Duplicates:        time.Hour,
+			DenyDelete:        true,
 			// A direct read may be answered by a stale replica.
 			AllowDirect: false,
 			// Plain subscribers listen here: a plain subscription to the stream's
@@ -68,7 +96,7 @@ func Streams(replicas int) []jetstream.StreamConfig {
 			Replicas:          replicas,
 			Discard:           jetstream.DiscardOld,
 			MaxAge:            Retention,
-			MaxBytes:          256 << 20,
+			MaxBytes:          maxBytes / 4,
 			AllowMsgSchedules: true,
 			// What removes a timer does not stay in its place.
 			AllowMsgTTL: true,
@@ -82,7 +110,7 @@ func Streams(replicas int) []jetstream.StreamConfig {
 			Replicas:          replicas,
 			Discard:           jetstream.DiscardOld,
 			MaxAge:            24 * time.Hour,
-			MaxBytes:          256 << 20,
+			MaxBytes:          maxBytes / 4,
 			MaxMsgsPerSubject: 1,
 			AllowDirect:       true,
 		},
@@ -98,7 +126,7 @@ func Streams(replicas int) []jetstream.StreamConfig {
 			Replicas:  replicas,
 			Discard:   jetstream.DiscardOld,
 			MaxAge:    Retention,
-			MaxBytes:  64 << 20,
+			MaxBytes:  maxBytes / 16,
 		},
 	}
 }

@@ -20,6 +20,7 @@ const (
 	progressPrefix = "opsrelay.progress." + Version + "."
 	timerPrefix    = "opsrelay.timer." + Version + "."
 	timeoutPrefix  = "opsrelay.timeout." + Version + "."
+	probePrefix    = "opsrelay.probe." + Version + "."
 )
 
 // The wildcards of all chains' facts and of all volumes' progress.
@@ -96,6 +97,11 @@ func ParseTimer(subject string) (ChainKey, error) {
 	}
 	return ChainKey{}, fmt.Errorf("%w: subject %q is not %s<kind>.<namespace>.<uid>", ErrMalformed, subject, timerPrefix)
 }
+
+// ProbeSubject is where a client that could not store a fact tries whether the
+// stream of the chains stores anything again. It is of no chain, and no consumer
+// sees it.
+func ProbeSubject(client string) string { return probePrefix + client }
 
 // ParseSubject returns the fact and the chain that a subject speaks of. Besides
 // a fact's own subject it takes that of the live feed and of a timeout. Every

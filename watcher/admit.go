@@ -16,7 +16,8 @@ import (
 	"github.com/opsrelay/opsrelay/services/kubedb/plan"
 )
 
-// admit begins the chain of a request that can start, or rejects it.
+// admit begins the chain of a request that can start, or rejects it, if the broker
+// has room for a chain.
 func (w *Watcher) admit(ctx context.Context, request *kubedb.SinglestoreOpsRequest) error {
 	if w.LeaveOtherTypes && request.Invalid() == nil && request.Spec.Type != kubedb.TypeVolumeExpansion {
 		return nil
@@ -28,6 +29,21 @@ func (w *Watcher) admit(ctx context.Context, request *kubedb.SinglestoreOpsReque
 	case !errors.Is(err, bus.ErrNoChain):
 		return err
 	}
+	if err := w.Chain.Room(ctx); err != nil {
+		return w.waitForRoom(ctx, request, err)
+	}
+	err = w.start(ctx, request)
+	if err == nil {
+		return nil
+	}
+	if noRoom := w.Chain.Room(ctx); noRoom != nil {
+		return w.waitForRoom(ctx, request, noRoom)
+	}
+	return err
+}
+
+// start is admit of a request whose chain has not begun.
+func (w *Watcher) start(ctx context.Context, request *kubedb.SinglestoreOpsRequest) error {
 	at, err := w.place(ctx, request)
 	if err != nil {
 		return err

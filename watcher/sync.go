@@ -43,6 +43,9 @@ func (w *Watcher) advance(ctx context.Context, request *kubedb.SinglestoreOpsReq
 	case plan.Pending(request):
 		return w.admit(ctx, request)
 	case request.Status.Phase == kubedb.OpsProgressing:
+		if waits, err := w.sayBroker(ctx, request); waits || err != nil {
+			return err // nothing else can be done until it stores again, of which we hear
+		}
 		if over, err := w.endWithDatabase(ctx, request); over || err != nil {
 			return err
 		}

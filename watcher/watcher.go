@@ -80,6 +80,7 @@ type Watcher struct {
 	notes      notes
 	departed   departed
 	refusals   refusals
+	rooms      rooms
 }
 
 // needs is what a watcher must be allowed to do to begin with a request: nobody
@@ -152,6 +153,7 @@ func slim(object any) (any, error) {
 
 // Run watches until the context ends.
 func (w *Watcher) Run(ctx context.Context) error {
+	defer w.Chain.OnWritable(w.lookAtAll)()
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { w.namespaces.RunWithContext(ctx) }) // nothing waits for it: it may not be allowed
@@ -160,6 +162,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 			w.findDeparted(ctx)
 		}
 	})
+	running.Go(func() { w.tryBroker(ctx) })
 	return w.loop.Run(ctx)
 }
 

@@ -157,6 +157,7 @@ func exposed(t *testing.T) names {
 	require.NoError(t, err)
 	_, err = watcher.New(watcher.Config{Client: client, Chain: b.Chain("watcher"), Workers: 1, Registerer: registry})
 	require.NoError(t, err)
+	require.NoError(t, registry.Register(b.Chain("watcher").UsageMetrics()))
 	_ = b.NewRunner(bus.RunnerConfig{Consumer: events.DeadLetterConsumer, Source: "watcher", Registerer: registry})
 	runner := b.NewRunner(bus.RunnerConfig{Consumer: events.PauserConsumer, Step: step{}, Source: "pauser", Registerer: registry})
 	running, stop := context.WithCancel(ctx)

@@ -224,7 +224,11 @@ func (c *Chain) send(ctx context.Context, expected uint64, e events.Event, withI
 	if withID {
 		options = append(options, jetstream.WithMsgID(e.ID()))
 	}
-	return c.bus.js.PublishMsg(ctx, message, options...)
+	ack, err := c.bus.js.PublishMsg(ctx, message, options...)
+	if err != nil || !ack.Duplicate { // duplicates are looked for before anything is stored
+		c.bus.wrote(events.Stream, err)
+	}
+	return ack, err
 }
 
 // errCodeInProcess is the broker's code for a message whose id is on its way,

@@ -56,12 +56,17 @@ type Bus struct {
 	metrics atomic.Pointer[metrics]
 	// clock is the broker's, as far as it is known.
 	clock clock
+	// writes is how it takes what is published, room how much it has for more.
+	writes writes
+	room   room
 	// measured says that somebody looks at the metrics.
 	measured atomic.Bool
 
 	mu sync.Mutex
 	// refused is what the broker last forbade; a reconnect forgives it.
 	refused error
+	// reconnectedAt is when it last was, if ever.
+	reconnectedAt time.Time
 	// reconnected are called after each reconnect.
 	reconnected map[*func()]struct{}
 }
@@ -77,6 +82,7 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 	b := &Bus{
 		name: cfg.Name, log: zerolog.Ctx(ctx).With().Str("nats", cfg.Name).Logger(),
 		closed: make(chan struct{}), reconnected: map[*func()]struct{}{},
+		writes: writes{again: make(chan struct{}), changed: map[*func()]struct{}{}},
 	}
 	b.metrics.Store(newMetrics(cfg.Registerer))
 	b.measured.Store(cfg.Registerer != nil)
@@ -109,6 +115,7 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
 	b.tellConnected(1)
+	b.tellWritable()
 	return b, nil
 }
 

@@ -99,18 +99,25 @@ func (r *Runner) judge(ctx context.Context, f *flight, msg jetstream.Msg, judge 
 		faultpoint.At("before handle", r.cfg.Consumer.Name)
 		event, failure, err := judge(ctx, r, msg)
 		j := r.job(ctx, f, event)
-		switch {
-		case err == nil && failure == nil:
+		if err == nil && failure == nil {
 			return j.acknowledge(outcomeDone), j.log()
-		case err == nil:
-			return j.conclude(event.Failed(*failure), outcomeFailed), j.log()
+		}
+		if err == nil {
+			// What cannot be published is judged again: whoever could not publish
+			// either may then have answered.
+			var o outcome
+			if o, err = j.publish(event.Failed(*failure), outcomeFailed); err == nil {
+				return o, j.log()
+			}
+		}
+		switch {
 		case errors.Is(err, events.ErrMalformed):
 			return r.poison(ctx, msg, err), j.log()
 		case ctx.Err() != nil:
 			return j.handOver(), j.log()
 		}
 		j.log().Warn().Int("attempt", attempt).Err(err).Msg("cannot tell what to do, trying again")
-		_ = pause(ctx, retryDelay(attempt))
+		r.bus.pauseToPublish(ctx, retryDelay(attempt))
 	}
 }
 

@@ -28,6 +28,7 @@ const otherConsumer = "other"
 type metrics struct {
 	published *prometheus.CounterVec
 	connected *prometheus.GaugeVec
+	writable  *prometheus.GaugeVec
 	handled   *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	inFlight  *prometheus.GaugeVec
@@ -48,6 +49,10 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		connected: register(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "opsrelay_nats_connected",
 			Help: "Whether the connection to NATS stands.",
+		}, []string{"client"})),
+		writable: register(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "opsrelay_nats_writable",
+			Help: "Whether NATS stored what was published last.",
 		}, []string{"client"})),
 		handled: register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "opsrelay_messages_handled_total",
@@ -129,6 +134,7 @@ func (b *Bus) metricsIn(registerer prometheus.Registerer) *metrics {
 		b.metrics.Store(m)
 		if b.conn.IsConnected() {
 			b.tellConnected(1)
+			b.tellWritable()
 		}
 	}
 	return m

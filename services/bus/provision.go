@@ -26,12 +26,34 @@ const (
 	errCodeConsumerConfig jetstream.ErrorCode = jetstream.JSErrCodeConsumerCreate
 )
 
+// Provisioning is what may differ from one installation to the next.
+type Provisioning struct {
+	// Replicas is how many servers keep a copy of each stream.
+	Replicas int
+	// MaxBytes is how large the stream of the chains may become, in bytes; the others
+	// follow in proportion. If not set, [events.DefaultMaxBytes].
+	MaxBytes int64
+}
+
+// ProvisionOption changes what is provisioned.
+type ProvisionOption func(*Provisioning)
+
+// WithMaxBytes sets [Provisioning.MaxBytes].
+func WithMaxBytes(maxBytes int64) ProvisionOption {
+	return func(p *Provisioning) { p.MaxBytes = maxBytes }
+}
+
 // Provision creates every stream and consumer of the contract, or brings them up
 // to date. It may be run any number of times, by several processes at once, and
-// waits for a broker that is still coming up until the context ends.
-func Provision(ctx context.Context, js jetstream.JetStream, replicas int) error {
+// waits for a broker that is still coming up until the context ends. A broker with
+// too little storage is a [*Small].
+func Provision(ctx context.Context, js jetstream.JetStream, replicas int, options ...ProvisionOption) error {
+	p := Provisioning{Replicas: replicas, MaxBytes: events.DefaultMaxBytes}
+	for _, option := range options {
+		option(&p)
+	}
 	for attempt := 1; ; attempt++ {
-		err := provision(ctx, js, replicas)
+		err := p.provision(ctx, js)
 		if err == nil || !comingUp(err) || ctx.Err() != nil {
 			return err
 		}
@@ -43,12 +65,14 @@ func Provision(ctx context.Context, js jetstream.JetStream, replicas int) error 
 	}
 }
 
-func provision(ctx context.Context, js jetstream.JetStream, replicas int) error {
-	if err := checkServer(ctx, js); err != nil {
+func (p Provisioning) provision(ctx context.Context, js jetstream.JetStream) error {
+	account, err := checkServer(ctx, js)
+	if err != nil {
 		return err
 	}
-	for _, config := range events.Streams(replicas) {
+	for _, config := range events.SizedStreams(p.Replicas, p.MaxBytes) {
 		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
+			err = tooSmall(err, config, p.MaxBytes, account)
 			return refusedConfig("stream "+config.Name, "nats stream rm "+config.Name, err)
 		}
 	}
@@ -61,19 +85,20 @@ func provision(ctx context.Context, js jetstream.JetStream, replicas int) error 
 	return nil
 }
 
-// checkServer refuses a server that cannot do what the relay needs.
-func checkServer(ctx context.Context, js jetstream.JetStream) error {
+// checkServer refuses a server that cannot do what the relay needs, and returns
+// what the account may use.
+func checkServer(ctx context.Context, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
 	account, err := js.AccountInfo(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("provision: this NATS server or account has no JetStream; enable it in the server's configuration: %w", err)
+		return nil, fmt.Errorf("provision: this NATS server or account has no JetStream; enable it in the server's configuration: %w", err)
 	case err != nil:
-		return fmt.Errorf("provision: ask for the account: %w", err)
+		return nil, fmt.Errorf("provision: ask for the account: %w", err)
 	case account.API.Level < schedulesLevel:
-		return fmt.Errorf("provision: NATS server %s has JetStream API level %d; Opsrelay needs 2.12 or newer (level %d) for scheduled messages",
+		return nil, fmt.Errorf("provision: NATS server %s has JetStream API level %d; Opsrelay needs 2.12 or newer (level %d) for scheduled messages",
 			js.Conn().ConnectedServerVersion(), account.API.Level, schedulesLevel)
 	default:
-		return nil
+		return account, nil
 	}
 }
 
@@ -92,6 +117,9 @@ func refusedConfig(what, remove string, err error) error {
 // yet, an answer that did not come.
 func comingUp(err error) bool {
 	var apiErr *jetstream.APIError
+	if small := new(Small); errors.As(err, &small) {
+		return false
+	}
 	if errors.As(err, &apiErr) {
 		return apiErr.Code == 503
 	}

@@ -6,15 +6,23 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/opsrelay/opsrelay/events"
 )
 
 // Ready returns nil when the broker can be worked with, otherwise the reason in
-// words. What the broker forbade stays a reason until the next reconnect.
+// words: it is not connected, it did not store what was published last, or it
+// forbade something, which stays a reason until the next reconnect.
 func (b *Bus) Ready() error {
 	if status := b.conn.Status(); status != nats.CONNECTED {
 		return fmt.Errorf("not connected to NATS: %s", status)
+	}
+	if err := b.Writable(); err != nil {
+		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -29,7 +37,9 @@ func (b *Bus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 		event = event.Str("subject", sub.Subject)
 	}
 	event.Err(err).Msg("nats error")
-	if errors.Is(err, nats.ErrPermissionViolation) {
+	// An older set of users may have no right to probe, which is no reason not to
+	// work: what is published for a purpose tells as much.
+	if errors.Is(err, nats.ErrPermissionViolation) && !strings.Contains(err.Error(), events.ProbeSubject(b.name)) {
 		b.mu.Lock()
 		b.refused = fmt.Errorf("the broker refuses what this user does: %w", err)
 		b.mu.Unlock()
@@ -45,7 +55,7 @@ func (b *Bus) onDisconnect(_ *nats.Conn, err error) {
 
 func (b *Bus) onReconnect(conn *nats.Conn) {
 	b.mu.Lock()
-	b.refused = nil
+	b.refused, b.reconnectedAt = nil, time.Now()
 	callbacks := make([]func(), 0, len(b.reconnected))
 	for callback := range b.reconnected {
 		callbacks = append(callbacks, *callback)
@@ -70,6 +80,14 @@ func (b *Bus) afterReconnect(callback func()) (stop func()) {
 		defer b.mu.Unlock()
 		delete(b.reconnected, key)
 	}
+}
+
+func (b *Bus) tellWritable() {
+	value := 1.0
+	if b.Writable() != nil {
+		value = 0
+	}
+	b.metrics.Load().writable.WithLabelValues(b.name).Set(value)
 }
 
 func (b *Bus) tellConnected(value float64) {

@@ -38,32 +38,44 @@ const (
 	outcomeUnacknowledged outcome = "unacknowledged"
 )
 
-// conclude publishes the successor, if there is one, and acknowledges. What is held
-// is let go of between the two, where the chain ends without this step: so the
-// failure is known and the target can be resumed however long that takes, and the
-// event is in progress until nothing is held any more, so that nobody takes its
-// worker away. Should the worker die in between, the event comes again and is stale.
+// conclude publishes the successor, if there is one, and acknowledges. It tries
+// until that is done or the process ends.
 func (j *job) conclude(next events.Event, published outcome) outcome {
-	if next.Fact == "" {
-		return j.acknowledge(outcomeDone)
-	}
-	next = next.WithAttempts(j.begun())
 	for attempt := 1; ; attempt++ {
-		// The last try at shutdown is worth its time: the effect is there.
-		stored, err := j.runner.chain.Follow(context.WithoutCancel(j.alive), j.event, next)
-		var lost *LostRace
+		o, err := j.publish(next, published)
 		switch {
-		case err == nil && stored.Fact == events.Failed:
-			return j.letGo(stored, published)
 		case err == nil:
-			return j.acknowledge(published)
-		case errors.As(err, &lost):
-			return j.lose(lost.Last)
+			return o
 		case j.alive.Err() != nil:
 			return j.handOver()
 		}
 		j.log().Warn().Int("attempt", attempt).Str("next", string(next.Fact)).Err(err).Msg("cannot publish, trying again")
-		_ = pause(j.alive, retryDelay(attempt))
+		j.runner.bus.pauseToPublish(j.alive, retryDelay(attempt))
+	}
+}
+
+// publish is one try of conclude; after an error it is unknown whether the
+// successor is stored. What is held is let go of between the two, where the chain
+// ends without this step: so the failure is known and the target can be resumed
+// however long that takes, and the event is in progress until nothing is held any
+// more, so that nobody takes its worker away. Should the worker die in between, the
+// event comes again and is stale.
+func (j *job) publish(next events.Event, published outcome) (outcome, error) {
+	if next.Fact == "" {
+		return j.acknowledge(outcomeDone), nil
+	}
+	// The last try at shutdown is worth its time: the effect is there.
+	stored, err := j.runner.chain.Follow(context.WithoutCancel(j.alive), j.event, next.WithAttempts(j.begun()))
+	var lost *LostRace
+	switch {
+	case err == nil && stored.Fact == events.Failed:
+		return j.letGo(stored, published), nil
+	case err == nil:
+		return j.acknowledge(published), nil
+	case errors.As(err, &lost):
+		return j.lose(lost.Last), nil
+	default:
+		return "", err
 	}
 }
 

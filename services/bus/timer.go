@@ -33,6 +33,9 @@ const (
 	// timerGrace is how long after the deadline the timer is due: the worker
 	// itself comes first, and can say more.
 	timerGrace = 10 * time.Second
+	// lateness is how much later than it was due a timer may come: the broker's
+	// schedule is a matter of seconds.
+	lateness = 5 * time.Second
 	// tombstone is how long the broker keeps the message that removes a timer: as
 	// short as it can.
 	tombstone = time.Second
@@ -56,19 +59,48 @@ func (c *Chain) armFor(ctx context.Context, e events.Event) <-chan error {
 // arm sets the chain's timer to when the step that answers the event is overdue.
 // A chain has one timer: setting it again replaces it.
 func (c *Chain) arm(ctx context.Context, e events.Event, overdue time.Time) error {
+	return c.set(ctx, e, nats.NewMsg(e.ChainKey().Timer()), overdue.Add(timerGrace))
+}
+
+// set has the broker say at the given time that the step that answers the event is
+// overdue.
+func (c *Chain) set(ctx context.Context, e events.Event, timer *nats.Msg, due time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	key := e.ChainKey()
 	faultpoint.At("before timer", string(e.Fact))
-	_, err := c.bus.js.PublishMsg(ctx, nats.NewMsg(key.Timer()),
+	_, err := c.bus.js.PublishMsg(ctx, timer,
 		jetstream.WithExpectStream(events.TimerStream),
-		jetstream.WithScheduleAt(overdue.Add(timerGrace)),
+		jetstream.WithScheduleAt(due),
 		jetstream.WithScheduleTarget(key.Timeout(e.Fact)))
 	faultpoint.At("after timer", string(e.Fact))
+	c.bus.wrote(events.TimerStream, err)
 	if err != nil {
 		return fmt.Errorf("set the timer of chain %s: %w", key, err)
 	}
 	return nil
+}
+
+// headerAgain marks a timer that was set again because the broker was away when the
+// one before it was due.
+const headerAgain = "Opsrelay-Again"
+
+// armAgain sets the chain's timer for a last look at a step that is overdue.
+func (c *Chain) armAgain(ctx context.Context, e events.Event, due time.Time) error {
+	message := nats.NewMsg(e.ChainKey().Timer())
+	message.Header.Set(headerAgain, "true")
+	return c.set(ctx, e, message, due)
+}
+
+// late reports whether the broker was away when the timer of the chain's last event
+// was due: nobody could have answered then.
+func late(msg jetstream.Msg, last events.Event) bool {
+	due := last.Operation.Deadline
+	if last.Time.After(due) {
+		due = last.Time
+	}
+	meta, err := msg.Metadata()
+	return err == nil && msg.Headers().Get(headerAgain) == "" && meta.Timestamp.Sub(due.Add(timerGrace)) > lateness
 }
 
 // disarm removes the timer of a chain that has ended: a message in its place that
@@ -129,6 +161,9 @@ func overdue(ctx context.Context, r *Runner, msg jetstream.Msg) (events.Event, *
 		zerolog.Ctx(ctx).Error().Str("request", key.String()).Str("fact", string(last.Fact)).Time("since", last.Time).
 			Msg("nobody resumes the database: is the pauser running?")
 		return last, nil, r.chain.arm(ctx, last, now.Add(max(reminder, last.Operation.StepTimeout.Duration())))
+	case r.bus.settling() > 0 || late(msg, last):
+		// Whoever did the step may only now be able to say so.
+		return last, nil, r.chain.armAgain(ctx, last, now.Add(settleTime))
 	default:
 		return last, failure(last, reasonDeadline, fmt.Sprintf(
 			"nobody answered %q within %s: is the service that does it running?", last.Fact, last.Operation.StepTimeout.Duration())), nil

@@ -42,14 +42,14 @@ func readerRights(user string, subscribers []string) Rights {
 	return r
 }
 
-// operatorRights are a reader's, with a look at streams and consumers, and what
-// pause-phase, resume-phase and dead-letters replay do to a service's consumer.
+// operatorRights are a reader's, with a look at the account, streams and consumers,
+// doctor's try whether the broker stores anything, and what pause-phase, resume-phase and dead-letters replay do to a service's consumer.
 func operatorRights(subscribers []string) Rights {
 	r := readerRights(OperatorUser, subscribers)
 	for _, stream := range events.Streams(1) {
 		r.Publish = append(r.Publish, api+"STREAM.INFO."+stream.Name)
 	}
-	r.Publish = append(r.Publish, api+"STREAM.MSG.GET."+events.DeadLetterStream)
+	r.Publish = append(r.Publish, api+"STREAM.MSG.GET."+events.DeadLetterStream, api+"INFO", events.ProbeSubject(OperatorUser))
 	for _, consumer := range events.Consumers() {
 		name := consumer.Stream + "." + consumer.Name
 		r.Publish = append(r.Publish, api+"CONSUMER.INFO."+name)

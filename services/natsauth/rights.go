@@ -34,8 +34,9 @@ type work struct {
 	consumers []events.Consumer
 	facts     []events.Fact
 	// progress says that it tells how far volumes have come, hears that it is
-	// told; timers that it asks which chains have a timer.
-	progress, hears, timers bool
+	// told; timers that it asks which chains have a timer; admits that it begins
+	// chains, which it does only while there is room.
+	progress, hears, timers, admits bool
 }
 
 // services is the table. A worker may say failed, for the step that it does
@@ -47,6 +48,7 @@ var services = []work{
 		facts:     []events.Fact{events.Requested, events.Rejected, events.Cancelled, events.Failed},
 		hears:     true,
 		timers:    true,
+		admits:    true,
 	},
 	{
 		name: "pauser", description: "pauses and resumes",
@@ -112,9 +114,14 @@ func (w work) rights() Rights {
 	if w.progress {
 		publish = append(publish, anyChain.Progress("*"))
 	}
+	// Whether the broker stores again what it did not store.
+	publish = append(publish, events.ProbeSubject(w.name))
 	publish = append(publish, api+"STREAM.MSG.GET."+events.Stream)
 	if w.timers {
 		publish = append(publish, api+"STREAM.INFO."+events.TimerStream)
+	}
+	if w.admits {
+		publish = append(publish, api+"STREAM.INFO."+events.Stream, api+"INFO")
 	}
 	for _, consumer := range w.consumers {
 		publish = append(publish, consume(api, consumer.Stream, consumer.Name)...)

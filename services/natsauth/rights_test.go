@@ -23,6 +23,7 @@ var publishable = map[string][]string{
 		"opsrelay.v1.requested.singlestore.demo.u1", "opsrelay.v1.rejected.singlestore.demo.u1",
 		"opsrelay.v1.cancelled.singlestore.demo.u1", "opsrelay.v1.failed.singlestore.demo.u1",
 		"opsrelay.timer.v1.singlestore.demo.u1", "$JS.API.STREAM.MSG.GET.OPSRELAY", "$JS.API.STREAM.INFO.OPSRELAY_TIMERS",
+		"opsrelay.probe.v1.watcher", "$JS.API.STREAM.INFO.OPSRELAY", "$JS.API.INFO",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.watcher", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.watcher",
 		"$JS.ACK.OPSRELAY.watcher.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.watcher.1.1.1.1.0",
 		"$JS.API.CONSUMER.INFO.OPSRELAY_TIMERS.timeout", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY_TIMERS.timeout",
@@ -33,6 +34,7 @@ var publishable = map[string][]string{
 	"pauser": {
 		"opsrelay.v1.paused.singlestore.demo.u1", "opsrelay.v1.resumed.singlestore.demo.u1", "opsrelay.v1.failed.singlestore.demo.u1",
 		"opsrelay.timer.v1.singlestore.demo.u1", "$JS.API.STREAM.MSG.GET.OPSRELAY",
+		"opsrelay.probe.v1.pauser",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.pauser", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.pauser",
 		"$JS.ACK.OPSRELAY.pauser.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.pauser.1.1.1.1.0",
 	},
@@ -40,12 +42,14 @@ var publishable = map[string][]string{
 		"opsrelay.v1.expanded.singlestore.demo.u1", "opsrelay.v1.failed.singlestore.demo.u1",
 		"opsrelay.progress.v1.singlestore.demo.u1.claim",
 		"opsrelay.timer.v1.singlestore.demo.u1", "$JS.API.STREAM.MSG.GET.OPSRELAY",
+		"opsrelay.probe.v1.expander",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.expander", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.expander",
 		"$JS.ACK.OPSRELAY.expander.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.expander.1.1.1.1.0",
 	},
 	"updater": {
 		"opsrelay.v1.updated.singlestore.demo.u1", "opsrelay.v1.failed.singlestore.demo.u1",
 		"opsrelay.timer.v1.singlestore.demo.u1", "$JS.API.STREAM.MSG.GET.OPSRELAY",
+		"opsrelay.probe.v1.updater",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.updater", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.updater",
 		"$JS.ACK.OPSRELAY.updater.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.updater.1.1.1.1.0",
 	},
@@ -78,6 +82,7 @@ var publishable = map[string][]string{
 		"$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.mine", "$JS.ACK.OPSRELAY.mine.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.mine.1.1.1.1.0",
 		"$JS.API.CONSUMER.CREATE.OPSRELAY_PROGRESS.mine", "$JS.API.CONSUMER.DELETE.OPSRELAY_PROGRESS.mine", "$JS.API.CONSUMER.INFO.OPSRELAY_PROGRESS.mine",
 		"$JS.API.CONSUMER.MSG.NEXT.OPSRELAY_PROGRESS.mine", "$JS.ACK.OPSRELAY_PROGRESS.mine.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY_PROGRESS.mine.1.1.1.1.0",
+		"$JS.API.INFO", "opsrelay.probe.v1.operator",
 		"$JS.API.STREAM.INFO.OPSRELAY", "$JS.API.STREAM.INFO.OPSRELAY_TIMERS", "$JS.API.STREAM.INFO.OPSRELAY_PROGRESS",
 		"$JS.API.STREAM.INFO.OPSRELAY_DEAD_LETTERS", "$JS.API.STREAM.MSG.GET.OPSRELAY_DEAD_LETTERS",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.watcher", "$JS.API.CONSUMER.INFO.OPSRELAY.pauser", "$JS.API.CONSUMER.INFO.OPSRELAY.expander",
@@ -146,7 +151,7 @@ func tried() []string {
 			"OPSRELAY.API.CONSUMER.INFO."+name, "OPSRELAY.API.CONSUMER.MSG.NEXT."+name, "OPSRELAY.API.CONSUMER.DELETE."+name)
 	}
 	for user := range publishable {
-		subjects = append(subjects, "_INBOX_"+user+".x.1")
+		subjects = append(subjects, "_INBOX_"+user+".x.1", "opsrelay.probe.v1."+user)
 	}
 	slices.Sort(subjects)
 	return slices.Compact(subjects)

@@ -149,7 +149,13 @@ func freeAddress(t testing.TB) string {
 // ends with the test.
 func Start(t testing.TB, options *server.Options) *server.Server {
 	t.Helper()
-	options.JetStream, options.StoreDir = true, t.TempDir()
+	return StartIn(t, options, t.TempDir())
+}
+
+// StartIn is [Start] with the server's data in the given directory.
+func StartIn(t testing.TB, options *server.Options, directory string) *server.Server {
+	t.Helper()
+	options.JetStream, options.StoreDir = true, directory
 	options.NoSigs, options.NoLog = true, true
 	srv, err := server.NewServer(options)
 	require.NoError(t, err)

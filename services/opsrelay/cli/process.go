@@ -138,6 +138,7 @@ func runProcess(ctx context.Context, s service, env environment, httpAddr string
 	}
 	if env.bus != nil {
 		env.health.Ready("nats", env.bus.Ready)
+		env.health.Live("nats", env.bus.Live)
 		group.Go(func() error { return untilClosed(groupCtx, env.bus) })
 	}
 	group.Go(func() error { return s.run(groupCtx, env) })

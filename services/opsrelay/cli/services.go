@@ -5,6 +5,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -65,6 +66,9 @@ request's phase and conditions, as KubeDB writes them.`,
 			w, err := watcher.New(config)
 			if err != nil {
 				return err
+			}
+			if err := env.registry.Register(config.Chain.UsageMetrics()); err != nil {
+				return fmt.Errorf("register the metrics of the broker: %w", err)
 			}
 			env.health.ReadyWhen("watch", w.HasSynced, "requests and databases are not listed yet")
 			group, ctx := errgroup.WithContext(ctx)

@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/rest"
 
 	"github.com/opsrelay/opsrelay/services/bus"
@@ -23,6 +23,7 @@ type up struct {
 	logging     runtime.Logging
 	kube        runtime.Kubernetes
 	dataDir     string
+	maxBytes    resource.QuantityValue
 	natsAddress string
 	httpAddress string
 	profiling   bool
@@ -53,6 +54,7 @@ for which the user of the kubeconfig needs the right to impersonate them.`,
 	u.logging.AddFlags(flags)
 	u.kube.AddFlags(flags)
 	flags.StringVar(&u.dataDir, "data-dir", "opsrelay-data", "directory in which NATS keeps its data")
+	addMaxBytesFlag(&u.maxBytes, flags)
 	flags.StringVar(&u.natsAddress, "nats-address", "127.0.0.1:4222", "address at which NATS listens for subscribers; port 0 for a free one, empty for none")
 	flags.StringVar(&u.httpAddress, "http-address", "127.0.0.1:8080", "address of /livez, /readyz and /metrics; empty for none")
 	addProfilingFlag(&u.profiling, flags)
@@ -80,15 +82,13 @@ func (u *up) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	broker, err := startBroker(u.dataDir, u.natsAddress)
+	broker, unlock, err := u.startBroker(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { broker.Shutdown(); broker.WaitForShutdown() }()
-	if err := provisionBroker(ctx, broker); err != nil {
-		return err
-	}
-	logger.Info().Str("nats", broker.ClientURL()).Str("kubernetes", config.Host).Msg("starting")
+	defer unlock()
+	defer broker.stop()
+	logger.Info().Str("nats", broker.now().ClientURL()).Str("kubernetes", config.Host).Msg("starting")
 
 	registry, health := runtime.NewRegistry(), runtime.NewHealth()
 	health.Profiling = u.profiling
@@ -101,12 +101,15 @@ func (u *up) run(cmd *cobra.Command) (err error) {
 		logger.Info().Str("http", "http://"+listener.Addr().String()).Msg("serving probes and metrics")
 		group.Go(func() error { return health.Serve(groupCtx, listener, registry) })
 	}
+	suspected := make(chan struct{}, 1)
+	group.Go(func() error { return broker.keep(groupCtx, suspected) })
 	for _, s := range u.services {
 		if s.group == groupKubeDB && !u.controllers {
 			continue
 		}
 		group.Go(func() error {
-			return u.runService(base.With().Str("service", s.name).Logger().WithContext(groupCtx), s, config, broker, environment{namespace: u.kube.Namespace, registry: registry, health: health})
+			return u.runService(base.With().Str("service", s.name).Logger().WithContext(groupCtx), s, config, broker, suspected,
+				environment{namespace: u.kube.Namespace, registry: registry, health: health})
 		})
 	}
 	return group.Wait()
@@ -114,7 +117,7 @@ func (u *up) run(cmd *cobra.Command) (err error) {
 
 // runService runs one service with its own identity and its own connection, and
 // with the logger of the context.
-func (u *up) runService(ctx context.Context, s service, config *rest.Config, broker *server.Server, env environment) error {
+func (u *up) runService(ctx context.Context, s service, config *rest.Config, broker *embedded, suspected chan<- struct{}, env environment) error {
 	as := u.kube.As
 	if u.accounts != "" {
 		as = "system:serviceaccount:" + u.accounts + ":" + s.name
@@ -130,19 +133,53 @@ func (u *up) runService(ctx context.Context, s service, config *rest.Config, bro
 		return err
 	}
 	env.health.Ready("nats "+s.name, env.bus.Ready)
+	env.health.Live("nats "+s.name, env.bus.Live)
+	defer env.bus.OnWritable(func() {
+		select {
+		case suspected <- struct{}{}:
+		default: // it is being looked at
+		}
+	})()
 	err = s.run(ctx, env)
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), runtime.ShutdownTimeout)
 	defer cancel()
 	return errors.Join(err, env.bus.Close(ending))
 }
 
+// startBroker starts the embedded broker in a directory that is this process's
+// alone, with its streams and consumers.
+func (u *up) startBroker(ctx context.Context) (_ *embedded, unlock func(), err error) {
+	bytes, err := maxBytes(u.maxBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	if unlock, err = runtime.LockDirectory(u.dataDir); err != nil {
+		return nil, nil, fmt.Errorf("--data-dir: %w", err)
+	}
+	if err := checkDisk(u.dataDir, bytes); err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	broker, err := startBroker(u.dataDir, u.natsAddress)
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	if err := provisionBroker(ctx, broker, bytes); err != nil {
+		broker.stop()
+		unlock()
+		return nil, nil, err
+	}
+	return broker, unlock, nil
+}
+
 // provisionBroker creates streams and consumers in the embedded broker.
-func provisionBroker(ctx context.Context, broker *server.Server) error {
+func provisionBroker(ctx context.Context, broker *embedded, maxBytes int64) error {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
 	b, err := bus.Connect(ctx, bus.Config{Name: "provision", InProcess: broker})
 	if err != nil {
 		return err
 	}
-	return errors.Join(bus.Provision(ctx, b.JetStream(), 1), b.Close(ctx))
+	return errors.Join(bus.Provision(ctx, b.JetStream(), 1, bus.WithMaxBytes(maxBytes)), b.Close(ctx))
 }

@@ -3,7 +3,7 @@
 
 // Package doctor looks at an installation from outside, as a person would who
 // wonders why nothing happens, and says what is wrong and what to do next. It
-// writes nothing.
+// writes nothing but one message of no chain, to see whether the broker stores any.
 package doctor
 
 import (

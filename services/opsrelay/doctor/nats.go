@@ -7,18 +7,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/opsrelay/opsrelay/events"
+	"github.com/opsrelay/opsrelay/services/bus"
 )
 
 // provision is the way to missing streams and consumers.
 const provision = "opsrelay provision --nats-url ..., or apply the provisioning Job again"
-
-// nearlyFull is the share of a stream's limit from which on it is said.
-const nearlyFull = 0.8
 
 // broker looks at NATS: the server, then each stream, then each consumer.
 func (p Patient) broker(ctx context.Context) []Finding {
@@ -37,6 +36,9 @@ func (p Patient) broker(ctx context.Context) []Finding {
 		if !lost[consumer.Stream] {
 			found = append(found, p.consumer(ctx, consumer))
 		}
+	}
+	if !lost[events.Stream] {
+		found = append(found, p.room(ctx), p.writes(ctx))
 	}
 	if !lost[events.DeadLetterStream] {
 		found = append(found, p.deadLetters(ctx))
@@ -59,12 +61,47 @@ func (p Patient) stream(ctx context.Context, want jetstream.StreamConfig) Findin
 		have.MaxAge != want.MaxAge || have.AllowMsgSchedules != want.AllowMsgSchedules || (have.RePublish == nil) != (want.RePublish == nil) {
 		return broken(check, "its configuration is not this version's", provision)
 	}
-	if limit := have.MaxBytes; limit > 0 && float64(info.State.Bytes) > nearlyFull*float64(limit) {
-		return warning(check, fmt.Sprintf("%d of %d bytes are used; when it is full, no request can begin", info.State.Bytes, limit),
-			"raise the limit, or purge old requests: nats stream purge "+want.Name+" --keep=10000")
+	// The stream of the chains is looked at with all that bounds it.
+	usage := bus.Usage{Of: "it", Unit: "bytes", Used: info.State.Bytes, Limit: uint64(max(have.MaxBytes, 0))}
+	if want.Name != events.Stream && usage.Limit > 0 && usage.NearlyFull() {
+		return warning(check, usage.String()+"; when it is full, the oldest are forgotten", "raise its limit: opsrelay provision --max-bytes")
 	}
 	return ok(check, fmt.Sprintf("messages: %d, replicas: %d", info.State.Msgs, have.Replicas))
 }
+
+// room looks at everything that bounds the stream of the chains.
+func (p Patient) room(ctx context.Context) Finding {
+	const check = "room"
+	usages, err := bus.Usages(ctx, p.JetStream)
+	if err != nil {
+		return unknown(check, err)
+	}
+	words := make([]string, len(usages))
+	for i, usage := range usages {
+		if words[i] = usage.String(); usage.NearlyFull() {
+			return broken(check, usage.String()+"; no request begins, those under way can end", bus.MakeRoom)
+		}
+	}
+	return ok(check, strings.Join(words, "; "))
+}
+
+// writes tries whether the broker stores a message: that its connection stands, and
+// that what it has stored can be read, does not tell. The message is of no chain.
+func (p Patient) writes(ctx context.Context) Finding {
+	const check = "writes"
+	switch err := bus.Try(ctx, p.JetStream, probeName); {
+	case errors.Is(err, bus.ErrMute):
+		return broken(check, err.Error(), "look at the NATS server's log and disk; a server whose disk was full has to be restarted once there is room")
+	case err != nil:
+		return broken(check, err.Error(), bus.MakeRoom)
+	default:
+		return ok(check, "a message was stored")
+	}
+}
+
+// probeName is under which name doctor tries: that of the user for people's
+// commands.
+const probeName = "operator"
 
 func (p Patient) consumer(ctx context.Context, want events.Consumer) Finding {
 	check := "consumer " + want.Name

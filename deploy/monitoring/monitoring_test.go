@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -153,9 +154,12 @@ func exposed(t *testing.T) names {
 	b, err := bus.Connect(ctx, bus.Config{Name: "pauser", InProcess: bustest.Server(t), Registerer: registry})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.Close(context.WithoutCancel(ctx)) })
-	client, err := kubedb.NewClient(&rest.Config{Host: "127.0.0.1:1"}) // nothing is asked of it
+	nobody := &rest.Config{Host: "127.0.0.1:1"} // nothing is asked of it
+	client, err := kubedb.NewClient(nobody)
 	require.NoError(t, err)
-	_, err = watcher.New(watcher.Config{Client: client, Chain: b.Chain("watcher"), Workers: 1, Registerer: registry})
+	core, err := kubernetes.NewForConfig(nobody)
+	require.NoError(t, err)
+	_, err = watcher.New(watcher.Config{Client: client, Core: core, Chain: b.Chain("watcher"), Workers: 1, Registerer: registry})
 	require.NoError(t, err)
 	require.NoError(t, registry.Register(b.Chain("watcher").UsageMetrics()))
 	_ = b.NewRunner(bus.RunnerConfig{Consumer: events.DeadLetterConsumer, Source: "watcher", Registerer: registry})

@@ -22,15 +22,14 @@ import (
 	"github.com/opsrelay/opsrelay/services/kubedb"
 )
 
-// censusOf returns what is counted of the given objects, all but what is zero.
-func censusOf(t *testing.T, requests []*kubedb.SinglestoreOpsRequest, databases []*kubedb.Singlestore) map[string]float64 {
+// watcherOf returns a watcher that has seen the given objects and asks no API server.
+func watcherOf(t *testing.T, registry prometheus.Registerer, requests []*kubedb.SinglestoreOpsRequest, databases []*kubedb.Singlestore) *Watcher {
 	t.Helper()
 	config := &rest.Config{Host: "127.0.0.1:1"} // nothing is asked of it
 	client, err := kubedb.NewClient(config)
 	require.NoError(t, err)
 	core, err := kubernetes.NewForConfig(config)
 	require.NoError(t, err)
-	registry := prometheus.NewRegistry()
 	w, err := New(Config{
 		Client: client, Core: core, Chain: bustest.Connect(t, "watcher").Chain("watcher"), StepTimeout: time.Hour, Workers: 1, Registerer: registry,
 	})
@@ -41,6 +40,14 @@ func censusOf(t *testing.T, requests []*kubedb.SinglestoreOpsRequest, databases 
 	for _, db := range databases {
 		require.NoError(t, w.databases.GetStore().Add(db))
 	}
+	return w
+}
+
+// censusOf returns what is counted of the given objects, all but what is zero.
+func censusOf(t *testing.T, requests []*kubedb.SinglestoreOpsRequest, databases []*kubedb.Singlestore) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	watcherOf(t, registry, requests, databases)
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	counted := map[string]float64{}

@@ -131,7 +131,7 @@ func (w *Watcher) lookForDeparted(ctx context.Context) error {
 		}
 		last, err := w.Chain.Last(ctx, key)
 		switch {
-		case errors.Is(err, bus.ErrNoChain), err == nil && !last.Fact.Precedes(events.Cancelled):
+		case errors.Is(err, bus.ErrNoChain), err == nil && !(last.Fact.Precedes(events.Cancelled) && w.hasDatabase(last.Operation)):
 			continue
 		case err != nil:
 			return err
@@ -141,6 +141,15 @@ func (w *Watcher) lookForDeparted(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hasDatabase reports whether the very database of a chain is in this cluster. That a
+// request is unknown here does not say that it was deleted: the chain may be that
+// of another cluster which uses the broker, too. Where request and database both
+// are gone, nothing is paused, and the chain's steps fail by themselves.
+func (w *Watcher) hasDatabase(op events.Operation) bool {
+	object, exists, err := w.databases.GetStore().GetByKey(op.Database.Namespace + "/" + op.Database.Name)
+	return err == nil && exists && string(object.(*kubedb.Singlestore).UID) == op.Database.UID
 }
 
 // depart has the request's chain cancelled if the API server knows no such request.

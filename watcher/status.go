@@ -94,7 +94,7 @@ func (w *Watcher) write(ctx context.Context, e events.Event) error {
 // watcher ran, or just before another replica began its chain, then nobody has
 // cancelled it yet.
 func (w *Watcher) withoutRequest(ctx context.Context, e events.Event) error {
-	if !e.Fact.Precedes(events.Cancelled) {
+	if !e.Fact.Precedes(events.Cancelled) || !w.hasDatabase(e.Operation) {
 		return nil
 	}
 	last, err := w.Chain.Last(ctx, e.ChainKey())

@@ -51,13 +51,18 @@ type applier struct {
 func newApplier(t *testing.T) applier {
 	t.Helper()
 	needCluster(t)
-	config := development.Config()
+	return newApplierTo(t, development.Config())
+}
+
+// newApplierTo applies to another cluster than that of all tests.
+func newApplierTo(t *testing.T, config *rest.Config) applier {
+	t.Helper()
 	a := applier{warnings: &warnings{}}
 	config.WarningHandler = a.warnings
 	var err error
 	a.client, err = dynamic.NewForConfig(config)
 	require.NoError(t, err)
-	found, err := discovery.NewDiscoveryClientForConfig(rest.AddUserAgent(development.Config(), "manifests"))
+	found, err := discovery.NewDiscoveryClientForConfig(rest.AddUserAgent(rest.CopyConfig(config), "manifests"))
 	require.NoError(t, err)
 	a.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found))
 	return a

@@ -59,6 +59,7 @@ func Examine(ctx context.Context, p Patient) []Finding {
 	if found[0].Verdict == OK {
 		found = append(found, p.definitions(ctx)...)
 		found = append(found, p.rights(ctx)...)
+		found = append(found, p.policies(ctx))
 		found = append(found, p.storageClasses(ctx)...)
 	}
 	found = append(found, p.broker(ctx)...)

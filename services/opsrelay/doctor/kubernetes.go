@@ -6,6 +6,7 @@ package doctor
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
@@ -63,15 +65,16 @@ func (p Patient) definitions(context.Context) []Finding {
 // rights asks the API server whether each service may do what its manifest says
 // that it needs.
 func (p Patient) rights(ctx context.Context) []Finding {
-	roles, err := roles()
+	roles, err := manifests[rbacv1.ClusterRole]("ClusterRole")
 	if err != nil {
 		return []Finding{unknown("rights", err)}
 	}
+	watched := p.watched(ctx)
 	var found []Finding
 	for _, role := range roles {
 		service := strings.TrimPrefix(role.Name, "opsrelay-")
 		check := "rights of " + service
-		missing, err := p.missing(ctx, service, role.Rules)
+		missing, err := p.missing(ctx, watched, service, role.Rules)
 		switch {
 		case err != nil:
 			found = append(found, unknown(check, err))
@@ -85,20 +88,39 @@ func (p Patient) rights(ctx context.Context) []Finding {
 	return found
 }
 
-// missing lists what the service account may not do of the rules.
-func (p Patient) missing(ctx context.Context, service string, rules []rbacv1.PolicyRule) ([]string, error) {
+// watched is the namespace that a namespaced installation works in: its services'
+// ConfigMap says so. It is empty for all, and where nobody says anything.
+func (p Patient) watched(ctx context.Context) string {
+	config, err := p.Clients.Core.CoreV1().ConfigMaps(p.Namespace).Get(ctx, "opsrelay", metav1.GetOptions{})
+	if err != nil {
+		return "" // the services run elsewhere, or it is not ours to read
+	}
+	return config.Data["OPSRELAY_NAMESPACE"]
+}
+
+// clusterWide are the resources that the services read everywhere, for they are in no
+// namespace, or in another than the databases.
+var clusterWide = []string{"namespaces", "persistentvolumes", "storageclasses", "volumeattachments", "csistoragecapacities"}
+
+// missing lists what the service account may not do of the rules in a namespace, or
+// everywhere if it is empty. What has no namespace is asked for without one.
+func (p Patient) missing(ctx context.Context, namespace, service string, rules []rbacv1.PolicyRule) ([]string, error) {
 	var missing []string
 	for _, rule := range rules {
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
 				for _, verb := range rule.Verbs {
 					resource, subresource, _ := strings.Cut(resource, "/")
+					where := namespace
+					if slices.Contains(clusterWide, resource) {
+						where = metav1.NamespaceAll
+					}
 					review, err := p.Clients.Core.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 						Spec: authorizationv1.SubjectAccessReviewSpec{
 							User:   "system:serviceaccount:" + p.Namespace + ":" + service,
 							Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + p.Namespace, "system:authenticated"},
 							ResourceAttributes: &authorizationv1.ResourceAttributes{
-								Group: group, Resource: resource, Subresource: subresource, Verb: verb,
+								Namespace: where, Group: group, Resource: resource, Subresource: subresource, Verb: verb,
 							},
 						},
 					}, metav1.CreateOptions{})
@@ -115,13 +137,14 @@ func (p Patient) missing(ctx context.Context, service string, rules []rbacv1.Pol
 	return missing, nil
 }
 
-// roles are the cluster roles of the services, out of the manifests.
-func roles() ([]rbacv1.ClusterRole, error) {
-	names, err := fs.Glob(base.FS, "rights/*.yaml")
+// manifests are the objects of a kind among the manifests of the services' rights
+// and policies.
+func manifests[T any](kind string) ([]T, error) {
+	names, err := fs.Glob(base.FS, "*/*.yaml")
 	if err != nil {
 		return nil, err
 	}
-	var roles []rbacv1.ClusterRole
+	var found []T
 	for _, name := range names {
 		text, err := base.FS.ReadFile(name)
 		if err != nil {
@@ -129,20 +152,26 @@ func roles() ([]rbacv1.ClusterRole, error) {
 		}
 		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
 		for {
-			var role rbacv1.ClusterRole
-			err := decoder.Decode(&role)
+			var raw runtime.RawExtension
+			err := decoder.Decode(&raw)
 			if errors.Is(err, io.EOF) {
 				break
+			}
+			var is metav1.TypeMeta
+			if err == nil {
+				err = json.Unmarshal(raw.Raw, &is)
+			}
+			if err == nil && is.Kind == kind {
+				var object T
+				err = json.Unmarshal(raw.Raw, &object)
+				found = append(found, object)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
-			if role.Kind == "ClusterRole" {
-				roles = append(roles, role)
-			}
 		}
 	}
-	return roles, nil
+	return found, nil
 }
 
 // storageClasses looks whether volumes can grow at all, and whether a resizer was

@@ -19,8 +19,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/opsrelay/opsrelay/deploy/stack"
+	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/updater"
 )
@@ -123,6 +125,47 @@ func TestD20_PauseTakenAwayAtEveryLine(t *testing.T) {
 			}
 		}
 	}
+}
+
+// D03: the request has failed, its StatefulSet is still kept, and the broker has lost
+// everything, so that no message asks for it any more. The updater finds it by
+// itself.
+func TestD03_NobodyAsksForTheStatefulSet(t *testing.T) {
+	t.Parallel()
+	l := newLane(t, stack.Options{AckWait: time.Second})
+	l.createOnStatefulSet(standalone("one"))
+	setFinalizers := func(list string) {
+		_, err := shared.Clients.Core.AppsV1().StatefulSets(l.namespace).Patch(l.ctx, "one", types.MergePatchType, []byte(`{"metadata":{"finalizers":`+list+`}}`), metav1.PatchOptions{})
+		require.NoError(t, err)
+	}
+	setFinalizers(`["` + keep + `"]`)
+	request := expansion("grow", "one", 2, 0, 0)
+	request.Spec.Apply, request.Spec.Timeout = kubedb.ApplyAlways, &metav1.Duration{Duration: 10 * time.Second}
+	l.create(request)
+	l.mustEnd("grow", kubedb.OpsFailed)
+	going, err := l.client.StatefulSets(l.namespace).Get(l.ctx, "one", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.NotNil(t, going.DeletionTimestamp)
+
+	require.NoError(t, l.stack.KillService("updater"))
+	conn, err := l.stack.Connect(l.ctx, "purge")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(l.ctx)) }()
+	stream, err := conn.JetStream().Stream(l.ctx, events.Stream)
+	require.NoError(t, err)
+	require.NoError(t, stream.Purge(l.ctx))
+	require.NoError(t, l.stack.StartService("updater"))
+	setFinalizers(`["` + updater.Recreate + `"]`)
+
+	require.NoError(t, l.client.WaitStatefulSet(l.ctx, l.namespace, "one", func(set *kubedb.StatefulSet) bool {
+		return set != nil && set.UID != going.UID && set.Labels[updater.Recreate] == ""
+	}))
+	intents := kubedb.NewInformer(shared.Clients.Core.AppsV1().ControllerRevisions(l.namespace), &appsv1.ControllerRevision{})
+	require.NoError(t, kubedb.Until(l.ctx, intents, func(store cache.Store) bool {
+		_, exists, err := store.GetByKey(l.namespace + "/" + updater.IntentName("one"))
+		return err == nil && !exists
+	}))
+	l.requireSize("one", "2Gi")
 }
 
 // faultWithoutPause has the fault happen at the point, takes the database's pause

@@ -49,6 +49,8 @@ func TestD22_AStepThatTheBrokerKeptFromAnsweringIsNotOverdue(t *testing.T) {
 		return err == nil && timeouts.CachedInfo().AckFloor.Consumer > 0
 	}, patience, tick, "the timer was not judged")
 	require.Equal(t, events.Requested, b.last(t, first).Fact)
-	_, err = worker.Chain("pauser").Follow(b.ctx, first, first.Next(events.Paused))
-	require.NoError(t, err)
+	require.Eventually(t, func() bool { // it may still be reconnecting
+		_, err := worker.Chain("pauser").Follow(b.ctx, first, first.Next(events.Paused))
+		return err == nil
+	}, patience, tick, "the step's word does not come")
 }

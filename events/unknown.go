@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"strings"
 
@@ -73,8 +74,7 @@ func unknownOf(tree any, t reflect.Type) *unknown {
 // fieldOf finds the field that a member of the name is read into, as encoding/json
 // does, which prefers no spelling.
 func fieldOf(t reflect.Type, member string) (name string, _ reflect.Type, ok bool) {
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if field.IsExported() && strings.EqualFold(name, member) {
 			return name, field.Type, true
@@ -111,9 +111,7 @@ func (u *unknown) into(data []byte) ([]byte, error) {
 func (u *unknown) put(tree any) {
 	switch value := tree.(type) {
 	case map[string]any:
-		for name, member := range u.members {
-			value[name] = member
-		}
+		maps.Copy(value, u.members)
 		for name, within := range u.within {
 			within.put(value[name])
 		}

@@ -190,11 +190,9 @@ func (k *Keeper) rest(key types.NamespacedName, held *heldError) error {
 
 // atWorkUntil is when the request is nobody's any more at the latest.
 func (k *Keeper) atWorkUntil(ctx context.Context, set *kubedb.StatefulSet, is *intent) (time.Time, error) {
-	m := mark{}
+	m, _ := readMark(set)
 	if is != nil {
 		m = is.mark
-	} else {
-		m, _ = readMark(set)
 	}
 	if m.Request.UID == "" {
 		return time.Time{}, nil // whoever wrote that, it is no request's

@@ -130,7 +130,7 @@ func treeOf(entry metav1.ManagedFieldsEntry) (map[string]any, error) {
 	if entry.FieldsV1 == nil {
 		return tree, nil
 	}
-	if err := json.Unmarshal(entry.FieldsV1.Raw, &tree); err != nil {
+	if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &tree); err != nil {
 		return nil, fmt.Errorf("managed fields of %s: %w", entry.Manager, err)
 	}
 	return tree, nil
@@ -141,6 +141,7 @@ func withTree(entry metav1.ManagedFieldsEntry, tree map[string]any) (metav1.Mana
 	if err != nil {
 		return entry, fmt.Errorf("managed fields of %s: %w", entry.Manager, err)
 	}
-	entry.FieldsV1 = &metav1.FieldsV1{Raw: raw}
+	entry.FieldsV1 = &metav1.FieldsV1{}
+	entry.FieldsV1.SetRawBytes(raw)
 	return entry, nil
 }

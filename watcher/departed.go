@@ -131,10 +131,12 @@ func (w *Watcher) lookForDeparted(ctx context.Context) error {
 		}
 		last, err := w.Chain.Last(ctx, key)
 		switch {
-		case errors.Is(err, bus.ErrNoChain), err == nil && !(last.Fact.Precedes(events.Cancelled) && w.hasDatabase(last.Operation)):
+		case errors.Is(err, bus.ErrNoChain):
 			continue
 		case err != nil:
 			return err
+		case !last.Fact.Precedes(events.Cancelled), !w.hasDatabase(last.Operation):
+			continue
 		}
 		if err := w.depart(ctx, last.Operation.Request); err != nil {
 			return err

@@ -168,7 +168,7 @@ func (w *webhook) ServeHTTP(answer http.ResponseWriter, question *http.Request) 
 		review.Response.Result = &metav1.Status{Code: http.StatusForbidden, Message: "spec.databaseRef: " + request.Spec.DatabaseRef.Name + ", is invalid or not found"}
 	}
 	answer.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(answer).Encode(review) // the API server hears it or asks again
+	_ = json.NewEncoder(answer).Encode(review) //nolint:errchkjson // the API server hears it or asks again
 }
 
 // restrained requires that the watcher writes what is refused again, but later and

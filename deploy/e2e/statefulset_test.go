@@ -97,7 +97,7 @@ func (b *bundle) requireManagedFields(before, after *appsv1.StatefulSet) {
 	fields := func(set *appsv1.StatefulSet) (lines []string) {
 		for _, entry := range set.ManagedFields {
 			if entry.Subresource != "status" {
-				lines = append(lines, fmt.Sprintf("%s %s %s %q %s %s", entry.Manager, entry.Operation, entry.APIVersion, entry.Subresource, entry.Time.UTC(), entry.FieldsV1.Raw))
+				lines = append(lines, fmt.Sprintf("%s %s %s %q %s %s", entry.Manager, entry.Operation, entry.APIVersion, entry.Subresource, entry.Time.UTC(), entry.FieldsV1.GetRawString()))
 			}
 		}
 		slices.Sort(lines)

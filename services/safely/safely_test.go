@@ -26,7 +26,7 @@ func TestDo(t *testing.T) {
 func TestAPanicInAGroupIsItsError(t *testing.T) {
 	t.Parallel()
 	group, ctx := safely.NewGroup(context.Background())
-	group.Go(func() error { var nobody map[string]int; nobody["x"] = 1; return nil })
+	group.Go(func() error { panic("a defect") })
 	group.Go(func() error { <-ctx.Done(); return ctx.Err() })
 	var panicked *safely.Panic
 	require.ErrorAs(t, group.Wait(), &panicked)

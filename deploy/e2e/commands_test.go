@@ -46,6 +46,8 @@ var unsteady = []struct {
 	{regexp.MustCompile(`\b(\d+[hms])+\b`), "AGE"},
 	{regexp.MustCompile(`\bv?\d+\.\d+\.\d+\b`), "VERSION"},
 	{regexp.MustCompile(`\b(messages|that wait|worked on|ask for work): \d+`), "$1: N"},
+	{regexp.MustCompile(`\b\d+ of \d+ bytes`), "N of N bytes"},
+	{regexp.MustCompile(`\bmessage \d+\b`), "message N"}, // probes are stored in between
 	{regexp.MustCompile(`-expand-[a-z0-9]{5}\b`), "-expand-XXXXX"},
 	{regexp.MustCompile(` {2,}`), "  "}, // the width of a column is that of the longest cell
 }

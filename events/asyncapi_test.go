@@ -39,7 +39,7 @@ func TestAsyncAPIKnowsEverySubject(t *testing.T) {
 	document := asyncAPI(t)
 	key := events.ChainKey{Kind: "{kind}", Namespace: "{namespace}", UID: "{uid}"}
 	addresses := map[string]string{
-		"live": key.Live("{fact}"), "progress": key.Progress("{claim}"), "timer": key.Timer(), "timeout": key.Timeout("{fact}"),
+		"live": key.Live("{fact}"), "progress": key.Progress("{claim}"),
 		"deadletter": "$JS.EVENT.ADVISORY.CONSUMER.{advisory}." + events.Stream + ".{consumer}",
 	}
 	facts := make([]any, 0, len(events.Facts()))
@@ -88,9 +88,6 @@ func TestAsyncAPIKnowsEveryStream(t *testing.T) {
 		if stream.MaxMsgsPerSubject > 0 {
 			is["maxMsgsPerSubject"] = int(stream.MaxMsgsPerSubject)
 		}
-		if stream.AllowMsgSchedules {
-			is["allowMsgSchedules"] = true
-		}
 		if again := stream.RePublish; again != nil {
 			is["republish"] = map[string]any{"source": again.Source, "destination": again.Destination}
 		}
@@ -131,15 +128,18 @@ func traffics(t *testing.T) map[string]traffic {
 			of.receives = map[string][]string{}
 		}
 		channel := strings.TrimPrefix(at(t, operation, "channel", "$ref").(string), "#/channels/")
-		verb := "Sends"
+		who, verb := service, "Sends"
 		if at(t, operation, "action") == "receive" {
 			verb = "Receives"
 			consumer := at(t, operation, "x-jetstream", "consumer").(string)
 			of.receives[consumer] = append(of.receives[consumer], channel)
+			if consumer != service && consumer != channel {
+				who += strings.ToUpper(consumer[:1]) + consumer[1:]
+			}
 		} else {
 			of.sends = append(of.sends, channel)
 		}
-		require.Equal(t, service+verb+strings.ToUpper(channel[:1])+channel[1:], name)
+		require.Equal(t, who+verb+strings.ToUpper(channel[:1])+channel[1:], name)
 		services[service] = of
 	}
 	require.Len(t, services, 4)
@@ -192,7 +192,7 @@ func TestAsyncAPIKnowsWhoSendsWhat(t *testing.T) {
 				}
 			}
 		}
-		sends := []string{"timer"}
+		var sends []string
 		if service == "expander" {
 			sends = append(sends, "progress")
 		}

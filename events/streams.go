@@ -13,10 +13,6 @@ import (
 const (
 	// Stream holds the chains.
 	Stream = "OPSRELAY"
-	// TimerStream holds the timer of each chain, and what becomes of it when it
-	// is due. It is a stream of its own because the broker does not schedule in
-	// one that refuses when it is full.
-	TimerStream = "OPSRELAY_TIMERS"
 	// ProgressStream holds the newest progress of each volume.
 	ProgressStream = "OPSRELAY_PROGRESS"
 	// DeadLetterStream holds the broker's own notices of messages that it gave
@@ -88,20 +84,6 @@ func SizedStreams(replicas int, maxBytes int64) []jetstream.StreamConfig {
 			RePublish: &jetstream.RePublish{Source: factPrefix + ">", Destination: livePrefix + ">"},
 		},
 		{
-			Name:              TimerStream,
-			Description:       "Opsrelay: one timer for each chain, and those that are due",
-			Subjects:          []string{timerPrefix + ">", timeoutPrefix + ">"},
-			Retention:         jetstream.LimitsPolicy,
-			Storage:           jetstream.FileStorage,
-			Replicas:          replicas,
-			Discard:           jetstream.DiscardOld,
-			MaxAge:            Retention,
-			MaxBytes:          maxBytes / 4,
-			AllowMsgSchedules: true,
-			// What removes a timer does not stay in its place.
-			AllowMsgTTL: true,
-		},
-		{
 			Name:              ProgressStream,
 			Description:       "Opsrelay: the newest progress of each volume",
 			Subjects:          []string{progressPrefix + ">"},
@@ -145,6 +127,9 @@ type Consumer struct {
 	Subjects []string
 	// Description is for people.
 	Description string
+	// waits says that a message is sent back until its time has come: one delivery
+	// more for each, and as many that wait as there are.
+	waits bool
 }
 
 // The consumers of the services. A service only binds to its own; provisioning
@@ -155,8 +140,11 @@ var (
 	ExpanderConsumer = Consumer{Name: "expander", Stream: Stream, Subjects: factFilters(Paused), Description: "grows the volumes"}
 	UpdaterConsumer  = Consumer{Name: "updater", Stream: Stream, Subjects: factFilters(Expanded), Description: "writes the new sizes into workload and database"}
 	// TimeoutConsumer and DeadLetterConsumer are the watcher's too: what nobody
-	// answered in time, and what the broker gave up on.
-	TimeoutConsumer    = Consumer{Name: "timeout", Stream: TimerStream, Subjects: []string{timeoutPrefix + ">"}, Description: "fails steps that are overdue"}
+	// answered in time, and what the broker gave up on. The former is given every
+	// fact that waits for an answer, sends it back until its deadline, and is given
+	// it again then: that delay is the timer of the chain. There is nothing else
+	// to a timer that anybody could remove, replace or forget.
+	TimeoutConsumer    = Consumer{Name: "timeout", Stream: Stream, Subjects: factFilters(Requested, Paused, Expanded, Updated, Failed, Cancelled), Description: "fails steps that are overdue", waits: true}
 	DeadLetterConsumer = Consumer{Name: "deadletter", Stream: DeadLetterStream, Subjects: []string{"$JS.EVENT.ADVISORY.CONSUMER.>"}, Description: "fails steps that the broker gave up on"}
 )
 
@@ -181,6 +169,9 @@ func (c Consumer) Config() jetstream.ConsumerConfig {
 		MaxAckPending: 20000,
 		// Immutable, so far above any number of replicas: each has one pull waiting.
 		MaxWaiting: 512,
+	}
+	if c.waits {
+		config.MaxDeliver, config.MaxAckPending = -1, -1
 	}
 	// A single filter is part of the subject under which a consumer is created,
 	// so a right can name it.

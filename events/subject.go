@@ -18,8 +18,6 @@ const (
 	factPrefix     = "opsrelay." + Version + "."
 	livePrefix     = "opsrelay.live." + Version + "."
 	progressPrefix = "opsrelay.progress." + Version + "."
-	timerPrefix    = "opsrelay.timer." + Version + "."
-	timeoutPrefix  = "opsrelay.timeout." + Version + "."
 	probePrefix    = "opsrelay.probe." + Version + "."
 )
 
@@ -62,13 +60,6 @@ func (k ChainKey) Filter() string { return factPrefix + "*." + k.String() }
 // once it is stored. It is at most once: a hint, never the truth.
 func (k ChainKey) Live(fact Fact) string { return livePrefix + string(fact) + "." + k.String() }
 
-// Timer is where the chain's pending timer is stored: one a chain.
-func (k ChainKey) Timer() string { return timerPrefix + k.String() }
-
-// Timeout is where the broker publishes that the step that answers the fact is
-// overdue.
-func (k ChainKey) Timeout(fact Fact) string { return timeoutPrefix + string(fact) + "." + k.String() }
-
 // Progress is where the progress of one of the chain's volumes is published.
 // Claim names may hold dots, which are written as underscores: DNS names have
 // none.
@@ -85,29 +76,16 @@ func FactFilter(fact Fact) string { return factPrefix + string(fact) + ".>" }
 // LiveFilter is [FactFilter] for the live feed.
 func LiveFilter(fact Fact) string { return livePrefix + string(fact) + ".>" }
 
-// TimerFilter is the wildcard for the timer of every chain.
-func TimerFilter() string { return timerPrefix + ">" }
-
-// ParseTimer returns the chain of a timer's subject. Every error wraps
-// [ErrMalformed].
-func ParseTimer(subject string) (ChainKey, error) {
-	rest, ok := strings.CutPrefix(subject, timerPrefix)
-	if tokens := strings.Split(rest, "."); ok && len(tokens) == 3 && allPlain(tokens) {
-		return ChainKey{Kind: tokens[0], Namespace: tokens[1], UID: tokens[2]}, nil
-	}
-	return ChainKey{}, fmt.Errorf("%w: subject %q is not %s<kind>.<namespace>.<uid>", ErrMalformed, subject, timerPrefix)
-}
-
 // ProbeSubject is where a client that could not store a fact tries whether the
 // stream of the chains stores anything again. It is of no chain, and no consumer
 // sees it.
 func ProbeSubject(client string) string { return probePrefix + client }
 
 // ParseSubject returns the fact and the chain that a subject speaks of. Besides
-// a fact's own subject it takes that of the live feed and of a timeout. Every
-// error wraps [ErrMalformed].
+// a fact's own subject it takes that of the live feed. Every error wraps
+// [ErrMalformed].
 func ParseSubject(subject string) (Fact, ChainKey, error) {
-	for _, prefix := range []string{factPrefix, livePrefix, timeoutPrefix} {
+	for _, prefix := range []string{factPrefix, livePrefix} {
 		rest, ok := strings.CutPrefix(subject, prefix)
 		if tokens := strings.Split(rest, "."); ok && len(tokens) == 4 && allPlain(tokens) {
 			return Fact(tokens[0]), ChainKey{Kind: tokens[1], Namespace: tokens[2], UID: tokens[3]}, nil

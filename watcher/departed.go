@@ -99,8 +99,7 @@ func (w *Watcher) cancelDeparted(ctx context.Context, key types.NamespacedName) 
 }
 
 // findDeparted looks, once after every start, for requests that were deleted while
-// no watcher ran. Wherever its chain stands, a chain that has not ended has a
-// timer, and the broker can list those.
+// no watcher ran. The broker can list the chains that have not ended.
 func (w *Watcher) findDeparted(ctx context.Context) {
 	for delay := time.Second; ; delay = min(2*delay, lastRetry) {
 		err := safely.Do(func() error { return w.lookForDeparted(ctx) })

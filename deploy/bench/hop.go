@@ -24,7 +24,7 @@ import (
 
 // A hop of the relay is what comes between the answer of one step and that of
 // the next: publish, pull, find that the chain has not gone on, answer; beside it
-// the chain's timer is set and the message before is acknowledged. It is read off
+// the message before is acknowledged. It is read off
 // the facts' own times in chains whose steps do nothing, every service on a
 // connection of its own. The bare broker publishes as large a message into a
 // stream of the same configuration, pulls it and double-acknowledges it. They

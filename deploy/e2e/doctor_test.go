@@ -102,8 +102,8 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	_, err = js.UpdateStream(b.ctx, config)
 	require.NoError(t, err)
 	b.finds("stream "+events.ProgressStream, doctor.Broken, "not this version's", "opsrelay provision")
-	require.NoError(t, js.DeleteStream(b.ctx, events.TimerStream))
-	b.finds("stream "+events.TimerStream, doctor.Broken, "there is none", "opsrelay provision")
+	require.NoError(t, js.DeleteStream(b.ctx, events.ProgressStream))
+	b.finds("stream "+events.ProgressStream, doctor.Broken, "there is none", "opsrelay provision")
 
 	terminated(t, b, js)
 	b.finds("dead letters", doctor.Warning, "messages that the broker gave up on: 1", "opsrelay dead-letters list")

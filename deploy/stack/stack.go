@@ -207,7 +207,9 @@ func (s *Stack) provision(ctx context.Context, replicas int) error {
 	for _, consumer := range events.Consumers() {
 		config := consumer.Config()
 		config.AckWait = cmp.Or(s.options.AckWait, config.AckWait)
-		config.MaxDeliver = cmp.Or(s.options.MaxDeliver, config.MaxDeliver)
+		if config.MaxDeliver > 0 { // what waits is delivered as often as it takes
+			config.MaxDeliver = cmp.Or(s.options.MaxDeliver, config.MaxDeliver)
+		}
 		if _, err := b.JetStream().UpdateConsumer(ctx, consumer.Stream, config); err != nil {
 			return fmt.Errorf("change consumer %s: %w", consumer.Name, err)
 		}

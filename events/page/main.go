@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"html/template"
 	"os"
+	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -121,9 +123,10 @@ func users(document *yaml.Node, action, channel string) string {
 	var names []string
 	for _, operation := range fields(at(document, "operations")) {
 		if at(operation.Value, "action").Value == action && last(at(operation.Value, "channel", "$ref")) == channel {
-			name, _, _ := strings.Cut(operation.Name, "Receives")
-			name, _, _ = strings.Cut(name, "Sends")
-			names = append(names, name)
+			name := operation.Name[:strings.IndexFunc(operation.Name, unicode.IsUpper)]
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
 	return strings.Join(names, ", ")

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -123,12 +124,23 @@ func TestTheBrokersAnswerForAChainThatIsNotThere(t *testing.T) {
 	require.ErrorIs(t, err, jetstream.ErrMsgNotFound)
 }
 
-// Why timers have a stream of their own.
-func TestTheBrokerSchedulesNothingInAStreamThatRefusesWhenFull(t *testing.T) {
+// Why timers are no messages of their own: a stream that schedules lets whoever may
+// write into it purge it.
+func TestTheBrokerPurgesAStreamThatSchedulesForWhoeverWrites(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	_, err := b.bus.JetStream().CreateStream(b.ctx, jetstream.StreamConfig{
-		Name: "BOTH", Subjects: []string{"both.>"}, Discard: jetstream.DiscardNew, MaxBytes: 1 << 20, AllowMsgSchedules: true,
-	})
-	require.Error(t, err, "timers need no stream of their own any more")
+	js := b.bus.JetStream()
+	stream, err := js.CreateStream(b.ctx, jetstream.StreamConfig{Name: "SCHEDULES", Subjects: []string{"schedules.>"}, AllowMsgSchedules: true})
+	require.NoError(t, err)
+	for _, subject := range []string{"schedules.a", "schedules.b", "schedules.c"} {
+		_, err := js.Publish(b.ctx, subject, nil)
+		require.NoError(t, err)
+	}
+	rollup := nats.NewMsg("schedules.d")
+	rollup.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupAll)
+	_, err = js.PublishMsg(b.ctx, rollup)
+	require.NoError(t, err)
+	info, err := stream.Info(b.ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, info.State.Msgs)
 }

@@ -62,8 +62,8 @@ func (c *Chain) Begin(ctx context.Context, first events.Event) (events.Event, er
 // and returns it as it is stored. When the very same fact is the chain's last
 // event already, a lost answer or another worker was faster: that is no error,
 // and that event is returned. Anything else behind previous is [ErrLostRace].
-// After any other error it is unknown whether next is stored and the chain's
-// timer is set; the call may be repeated.
+// After any other error it is unknown whether next is stored; the call may be
+// repeated.
 func (c *Chain) Follow(ctx context.Context, previous, next events.Event) (events.Event, error) {
 	switch {
 	case previous.Sequence == 0:
@@ -141,33 +141,25 @@ func (c *Chain) Progress(_ context.Context, key events.ChainKey, p events.Progre
 	return nil
 }
 
-// publish stores the event if the chain's last message has the given sequence,
-// counts how it went, and sets the chain's timer meanwhile.
+// publish stores the event if the chain's last message has the given sequence, and
+// counts how it went.
 func (c *Chain) publish(ctx context.Context, expected uint64, e events.Event) (events.Event, error) {
 	e.Source = c.source
 	e = e.At(c.bus.Now())
 	ctx, span, e := startSend(ctx, e)
 	defer span.End()
 	faultpoint.At("before publish", string(e.Fact))
-	armed := c.armFor(ctx, e)
 	event, result, err := c.put(ctx, expected, e)
 	c.bus.metrics.Load().published.WithLabelValues(string(e.Fact), result).Inc()
-	armErr := <-armed
 	faultpoint.At("after publish", string(e.Fact))
 	switch {
 	case errors.Is(err, ErrLostRace):
 		return events.Event{}, err
 	case err != nil:
 		return events.Event{}, fmt.Errorf("publish %s: %w", e.ID(), err)
-	case armErr != nil:
-		// The event is stored, but should its worker die, nobody would notice. The
-		// call is repeated, finds the event there, and sets the timer.
-		return events.Event{}, fmt.Errorf("publish %s: %w", e.ID(), armErr)
+	default:
+		return event, nil
 	}
-	if expected != 0 && e.Fact.Ends() {
-		c.disarm(e.ChainKey())
-	}
-	return event, nil
 }
 
 // put publishes until it is clear what the chain has behind the expected

@@ -17,12 +17,13 @@ import (
 	"github.com/opsrelay/opsrelay/services/faultpoint"
 )
 
-// judge reads a message that is no fact but tells of one that was not answered.
-// It returns that event, and the failure to answer it with; nil when nothing is
-// to be done.
+// judge reads a message that may tell of a fact that was not answered. It returns
+// that event, and the failure to answer it with; nil when nothing is to be done, and
+// the error [NotYet] when that is to be seen later.
 type judge func(ctx context.Context, r *Runner, msg jetstream.Msg) (events.Event, *events.Failure, error)
 
-// judges are the consumers whose messages are no facts.
+// judges are the consumers whose messages are judged; those of all others are facts
+// that a step answers.
 var judges = map[string]judge{
 	events.TimeoutConsumer.Name:    overdue,
 	events.DeadLetterConsumer.Name: givenUp,
@@ -47,7 +48,11 @@ func (r *Runner) handle(ctx context.Context, f *flight) {
 	took := time.Since(began)
 	r.metrics.handled.WithLabelValues(name, string(o)).Inc()
 	r.metrics.duration.WithLabelValues(name, string(o)).Observe(took.Seconds())
-	logger.Info().Str("outcome", string(o)).Dur("took_ms", took).Msg("message handled")
+	level := zerolog.InfoLevel
+	if o == outcomeSentBack {
+		level = zerolog.DebugLevel // every fact is, once
+	}
+	logger.WithLevel(level).Str("outcome", string(o)).Dur("took_ms", took).Msg("message handled")
 }
 
 // work does what the message asks for. It returns the logger that knows the
@@ -99,6 +104,10 @@ func (r *Runner) judge(ctx context.Context, f *flight, msg jetstream.Msg, judge 
 		faultpoint.At("before handle", r.cfg.Consumer.Name)
 		event, failure, err := judge(ctx, r, msg)
 		j := r.job(ctx, f, event)
+		var notYet *notYet
+		if errors.As(err, &notYet) {
+			return j.sendBack(notYet.after), j.log()
+		}
 		if err == nil && failure == nil {
 			return j.acknowledge(outcomeDone), j.log()
 		}

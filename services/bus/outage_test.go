@@ -45,8 +45,8 @@ func TestD22_AStepThatTheBrokerKeptFromAnsweringIsNotOverdue(t *testing.T) {
 	time.Sleep(time.Until(first.Operation.Deadline.Add(17 * time.Second))) // the timer is due after ten: this is what is tried
 	bustest.StartIn(t, options, directory)
 	require.Eventually(t, func() bool {
-		timeouts, err := watcher.JetStream().Consumer(b.ctx, events.TimerStream, events.TimeoutConsumer.Name)
-		return err == nil && timeouts.CachedInfo().AckFloor.Consumer > 0
+		timeouts, err := watcher.JetStream().Consumer(b.ctx, events.Stream, events.TimeoutConsumer.Name)
+		return err == nil && timeouts.CachedInfo().Delivered.Consumer > 1
 	}, patience, tick, "the timer was not judged")
 	require.Equal(t, events.Requested, b.last(t, first).Fact)
 	require.Eventually(t, func() bool { // it may still be reconnecting

@@ -15,9 +15,8 @@ import (
 	"github.com/opsrelay/opsrelay/events"
 )
 
-// schedulesLevel is the API level of the first server that can schedule
-// messages, 2.12.
-const schedulesLevel = 2
+// leastLevel is the API level of the oldest server that the relay is meant for, 2.12.
+const leastLevel = 2
 
 // errCodeImmutable and errCodeConsumerConfig are the broker's codes for a stream
 // or consumer that is there and differs in a way that cannot be changed.
@@ -94,9 +93,9 @@ func checkServer(ctx context.Context, js jetstream.JetStream) (*jetstream.Accoun
 		return nil, fmt.Errorf("provision: this NATS server or account has no JetStream; enable it in the server's configuration: %w", err)
 	case err != nil:
 		return nil, fmt.Errorf("provision: ask for the account: %w", err)
-	case account.API.Level < schedulesLevel:
-		return nil, fmt.Errorf("provision: NATS server %s has JetStream API level %d; Opsrelay needs 2.12 or newer (level %d) for scheduled messages",
-			js.Conn().ConnectedServerVersion(), account.API.Level, schedulesLevel)
+	case account.API.Level < leastLevel:
+		return nil, fmt.Errorf("provision: NATS server %s has JetStream API level %d; Opsrelay needs 2.12 or newer (level %d)",
+			js.Conn().ConnectedServerVersion(), account.API.Level, leastLevel)
 	default:
 		return account, nil
 	}

@@ -23,7 +23,6 @@ import (
 var rights = &server.Permissions{
 	Publish: &server.SubjectPermission{Allow: []string{
 		"opsrelay.v1.paused.>", "opsrelay.v1.resumed.>", "opsrelay.v1.failed.>", // what it says
-		"opsrelay.timer.v1.>",             // the timers of chains
 		"$JS.API.STREAM.MSG.GET.OPSRELAY", // the ends of chains
 		"$JS.API.CONSUMER.INFO.OPSRELAY.pauser", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.pauser",
 		"$JS.ACK.OPSRELAY.pauser.>", "$JS.ACK._.*.OPSRELAY.pauser.>", // of today and of servers to come

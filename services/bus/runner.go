@@ -53,6 +53,8 @@ type Runner struct {
 	turned atomic.Int64
 	// unknown has the facts that were met and are none of this version.
 	unknown sync.Map
+	// lookedAt has the sequences of the overdue facts that are looked at once more.
+	lookedAt sync.Map
 
 	mu    sync.Mutex
 	state error // why it is not ready

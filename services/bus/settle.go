@@ -6,6 +6,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -29,6 +30,8 @@ const (
 	outcomeGaveUp outcome = "gave_up"
 	// outcomeHandOver: given to another worker at shutdown.
 	outcomeHandOver outcome = "handover"
+	// outcomeSentBack: its time has not come; the broker gives it again then.
+	outcomeSentBack outcome = "sent_back"
 	// outcomePoison: no event; the broker was told to forget it.
 	outcomePoison outcome = "poison"
 	// outcomeIgnored: a fact that this version does not know.
@@ -150,6 +153,15 @@ func (j *job) acknowledge(o outcome) outcome {
 		return outcomeUnacknowledged
 	}
 	return o
+}
+
+// sendBack has the broker give the message again after a while. Should the broker
+// not hear of that, it comes sooner.
+func (j *job) sendBack(after time.Duration) outcome {
+	if err := j.flight.message().NakWithDelay(after); err != nil {
+		j.log().Warn().Err(err).Msg("cannot tell the broker when the message is due, it will come again sooner")
+	}
+	return outcomeSentBack
 }
 
 func (j *job) handOver() outcome {

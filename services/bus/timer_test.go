@@ -4,17 +4,15 @@
 package bus_test
 
 import (
-	"context"
-	"errors"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/bus/bustest"
 )
 
 func (b *bundle) timeouts(t *testing.T) {
@@ -43,78 +41,46 @@ func TestAStepThatNobodyDoesIsFailed(t *testing.T) {
 			require.Equal(t, "watcher", failed.Source)
 			require.Equal(t, events.Failure{Step: "pause", Object: "Singlestore demo/db", Reason: "DeadlineExceeded",
 				Message: `nobody answered "requested" within 1h0m0s: is the service that does it running?`}, *failed.Operation.Failure)
-			b.idle(t, events.TimeoutConsumer)
+			b.wait(t, 1) // failed is to be answered, too
 		})
 	}
 }
 
-// A chain has one timer, whichever of its facts set it.
-func TestAChainHasOneTimer(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	paused := b.follow(t, b.begin(t, "u1"), events.Paused)
-	require.Equal(t, []string{paused.ChainKey().Timeout(events.Paused)}, b.timers(t))
-}
-
-// timers are the targets of the pending timers.
-func (b *bundle) timers(t *testing.T) []string {
+// waiting is how many facts the broker is to give again when their time has come.
+func (b *bundle) waiting(t *testing.T) int {
 	t.Helper()
-	stream, err := b.bus.JetStream().Stream(b.ctx, events.TimerStream)
+	c, err := b.bus.JetStream().Consumer(b.ctx, events.Stream, events.TimeoutConsumer.Name)
 	require.NoError(t, err)
-	info, err := stream.Info(b.ctx, jetstream.WithSubjectFilter("opsrelay.timer.>"))
-	require.NoError(t, err)
-	var targets []string
-	for subject := range info.State.Subjects {
-		message, err := stream.GetLastMsgForSubject(b.ctx, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue // what removed a timer has gone meanwhile
-		}
-		require.NoError(t, err)
-		targets = append(targets, message.Header.Get(jetstream.ScheduleTargetHeader))
+	if c.CachedInfo().NumPending > 0 {
+		return -1 // not all were given once
 	}
-	return targets
+	return c.CachedInfo().NumAckPending
 }
 
-// due has the broker tell that a timer set for the fact is due.
-func (b *bundle) due(t *testing.T, e events.Event, fact events.Fact) {
+// wait waits until the broker is to give that many facts again.
+func (b *bundle) wait(t *testing.T, facts int) {
 	t.Helper()
-	_, err := b.bus.JetStream().PublishMsg(b.ctx, nats.NewMsg(e.ChainKey().Timeout(fact)))
-	require.NoError(t, err)
+	require.Eventually(t, func() bool { return b.waiting(t) == facts }, patience, tick, "not %d facts wait", facts)
 }
 
-// A timer that is due too early, for its chain went on or its event was never
-// stored, is set for what the chain ends with.
-func TestATimerThatIsDueTooEarlyIsSetAgain(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	first := b.begin(t, "u1")
-	paused := b.follow(t, first, events.Paused)
-	stream, err := b.bus.JetStream().Stream(b.ctx, events.TimerStream)
-	require.NoError(t, err)
-	require.NoError(t, stream.Purge(b.ctx))
-	b.timeouts(t)
-	b.due(t, first, events.Requested)
-	b.idle(t, events.TimeoutConsumer)
-	require.Equal(t, []string{paused.ChainKey().Timeout(events.Paused)}, b.timers(t))
-	require.Equal(t, paused, b.last(t, first))
-}
+// soon is the first event of a chain whose timer is due in a few seconds.
+func soon(uid string) events.Event { return overdueSince(uid, 7*time.Second) }
 
-// What ends a chain removes its timer, and leaves nothing in its place.
-func TestAFinishedChainHasNoTimer(t *testing.T) {
+// Whatever is stored and may be answered has a timer from then on.
+func TestEveryFactThatWaitsHasATimer(t *testing.T) {
 	t.Parallel()
 	for name, connect := range brokers() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := connect(t)
-			other := b.begin(t, "u2")
+			b.timeouts(t)
 			cancelled := b.follow(t, b.begin(t, "u1"), events.Cancelled)
-			require.Len(t, b.timers(t), 2)
 			b.follow(t, cancelled, events.Resumed)
-			require.Eventually(t, func() bool { return len(b.timers(t)) == 1 }, patience, tick, "the timer stays")
-			require.Equal(t, []string{other.ChainKey().Timeout(events.Requested)}, b.timers(t))
-			_, err := b.chain.Begin(b.ctx, rejected("u3"))
+			_, err := b.chain.Begin(b.ctx, rejected("u2"))
 			require.NoError(t, err)
-			require.Len(t, b.timers(t), 1, "what never begins needs no timer")
+			b.wait(t, 2)
+			b.follow(t, b.begin(t, "u3"), events.Paused)
+			b.wait(t, 4)
 		})
 	}
 }
@@ -124,51 +90,65 @@ func rejected(uid string) events.Event {
 	return events.First(events.Rejected, "singlestore", requested(uid).Operation)
 }
 
-// Nobody would notice that the worker died of an event without a timer: it is
-// published again until it has one.
-func TestAnEventWithoutATimerIsPublishedAgain(t *testing.T) {
+// It waits in the broker, whatever becomes of who sent it back, and is due some
+// time after the deadline: the worker itself comes first.
+func TestATimerIsDueAfterTheDeadline(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	first := b.begin(t, "u1")
-	require.NoError(t, b.bus.JetStream().DeleteStream(b.ctx, events.TimerStream))
-	_, err := b.chain.Follow(b.ctx, first, first.Next(events.Paused))
-	require.ErrorContains(t, err, "set the timer")
-	paused := b.last(t, first)
-	require.Equal(t, events.Paused, paused.Fact)
-
-	require.NoError(t, bus.Provision(b.ctx, b.bus.JetStream(), 1))
-	again, err := b.chain.Follow(b.ctx, first, first.Next(events.Paused))
-	require.NoError(t, err)
-	require.Equal(t, paused, again)
-	require.Equal(t, []string{paused.ChainKey().Timeout(events.Paused)}, b.timers(t))
+	for name, connect := range brokers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := connect(t)
+			watcher := b.bus.NewRunner(bus.RunnerConfig{Consumer: events.TimeoutConsumer, Source: "watcher"})
+			stop := run(t, watcher)
+			first, err := b.chain.Begin(b.ctx, soon("u1"))
+			require.NoError(t, err)
+			b.wait(t, 1)
+			stop()
+			b.timeouts(t)
+			failed := b.becomes(t, first, events.Failed)
+			require.False(t, failed.Time.Before(first.Operation.Deadline.Add(5*time.Second)), "it came too early")
+			b.wait(t, 1) // failed is to be answered, too
+		})
+	}
 }
 
-// A worker does not acknowledge what it answered while the answer has no timer.
-func TestAWorkerWaitsForTheTimer(t *testing.T) {
+// The delay is the broker's to remember, also while it is down.
+func TestATimerOutlivesTheBroker(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	first := b.begin(t, "u1") // its timer is set before the stream is gone
-	run(t, b.runner(answering(events.Requested, func(_ context.Context, e events.Event, _ bus.Confirm) (events.Event, error) {
-		return e.Next(events.Paused), b.bus.JetStream().DeleteStream(b.ctx, events.TimerStream)
-	})))
-	paused := b.becomes(t, first, events.Paused)
-	c, err := b.bus.JetStream().Consumer(b.ctx, events.Stream, events.PauserConsumer.Name)
+	directory := t.TempDir()
+	broker := func() (*server.Server, *bundle) {
+		srv := bustest.StartIn(t, &server.Options{DontListen: true}, directory)
+		c := bustest.ConnectTo(t, srv, "test")
+		b := &bundle{bus: c, chain: c.Chain("watcher"), ctx: bustest.Context(t)}
+		require.NoError(t, bus.Provision(b.ctx, c.JetStream(), 1))
+		return srv, b
+	}
+	srv, b := broker()
+	stop := run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.TimeoutConsumer, Source: "watcher"}))
+	first, err := b.chain.Begin(b.ctx, soon("u1"))
 	require.NoError(t, err)
-	require.Equal(t, 1, c.CachedInfo().NumAckPending)
-	require.NoError(t, bus.Provision(b.ctx, b.bus.JetStream(), 1))
-	b.idle(t, events.PauserConsumer)
-	require.Equal(t, []string{paused.ChainKey().Timeout(events.Paused)}, b.timers(t))
-	require.Equal(t, paused, b.last(t, paused))
+	later := b.begin(t, "u2")
+	b.wait(t, 2)
+	stop()
+	require.NoError(t, b.bus.Close(b.ctx))
+	srv.Shutdown()
+	srv.WaitForShutdown()
+
+	_, b = broker()
+	b.timeouts(t)
+	b.becomes(t, first, events.Failed)
+	require.Equal(t, events.Requested, b.last(t, later).Fact)
+	b.wait(t, 2)
 }
 
 func TestATimerOfAFinishedChainDoesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	resumed := b.follow(t, b.follow(t, b.begin(t, "u1"), events.Cancelled), events.Resumed)
+	first, err := b.chain.Begin(b.ctx, overdueSince("u1", time.Minute))
+	require.NoError(t, err)
+	resumed := b.follow(t, b.follow(t, first, events.Cancelled), events.Resumed)
 	b.timeouts(t)
-	b.due(t, resumed, events.Cancelled)
-	b.due(t, requested("nobody"), events.Requested)
-	b.idle(t, events.TimeoutConsumer)
+	b.wait(t, 1) // cancelled had an hour
 	require.Equal(t, resumed, b.last(t, resumed))
 }
 
@@ -182,7 +162,19 @@ func TestATimerRemindsOfADatabaseThatNobodyResumes(t *testing.T) {
 	failed, err := b.chain.Follow(b.ctx, first, next)
 	require.NoError(t, err)
 	b.timeouts(t)
-	require.Eventually(t, func() bool { return len(b.timers(t)) == 1 }, patience, tick)
-	b.idle(t, events.TimeoutConsumer)
+	b.wait(t, 2)
 	require.Equal(t, failed, b.last(t, first))
+}
+
+func TestTheChainsThatHaveNotEndedAreListed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first := b.begin(t, "u1")
+	b.follow(t, b.follow(t, b.begin(t, "u2"), events.Cancelled), events.Resumed)
+	_, err := b.chain.Begin(b.ctx, rejected("u3"))
+	require.NoError(t, err)
+	paused := b.follow(t, b.begin(t, "u4"), events.Paused)
+	unfinished, err := b.chain.Unfinished(b.ctx)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []events.ChainKey{first.ChainKey(), paused.ChainKey()}, unfinished)
 }

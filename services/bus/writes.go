@@ -26,9 +26,6 @@ import (
 // nothing more to publish sees, too, that it is over.
 
 const (
-	// probeTTL is how long a probe stays among the timers. In the stream of the
-	// chains its subject keeps a few.
-	probeTTL = time.Second
 	// probeEvery is how often at most a broker that does not store is tried.
 	probeEvery = 10 * time.Second
 	// mutePatience is how long a broker that does not answer a publisher is put up
@@ -213,10 +210,6 @@ func (b *Bus) probe(ctx context.Context, stream string) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	message, options := nats.NewMsg(events.ProbeSubject(b.name)), []jetstream.PublishOpt{jetstream.WithExpectStream(stream)}
-	if stream == events.TimerStream {
-		message.Subject = events.ChainKey{Kind: "probe", Namespace: b.name, UID: "probe"}.Timer()
-		options = append(options, jetstream.WithMsgTTL(probeTTL))
-	}
 	_, err := b.js.PublishMsg(ctx, message, options...)
 	b.wrote(stream, err)
 }

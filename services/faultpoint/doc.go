@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package faultpoint lets a test end, freeze or delay a process at a place that
-// has a name: before and after each write to Kubernetes, around the publishing,
-// the timer and the acknowledgement of each event.
+// has a name: before and after each write to Kubernetes, around the publishing
+// and the acknowledgement of each event.
 //
 // The product has none of it: without the build tag faultpoints every function
 // here does nothing and is inlined away, names and all. With the tag, the

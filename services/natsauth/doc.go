@@ -23,8 +23,6 @@
 //   - $JS.API.STREAM.MSG.GET on the stream of facts reads any fact, not only
 //     those of a chain in hand: the broker has no narrower right for a read that
 //     is never stale. Every subscriber may read the same.
-//   - A timer may be set for any chain. One that is due makes the watcher look
-//     at the chain, and changes nothing that is in time.
 //   - The broker does not ask whether a user may publish to the reply subject of
 //     its request. So a service that was taken over can have an answer of the
 //     broker stored where a fact should be. That answer is no event and passes

@@ -54,7 +54,7 @@ func operatorRights(subscribers []string) Rights {
 		name := consumer.Stream + "." + consumer.Name
 		r.Publish = append(r.Publish, api+"CONSUMER.INFO."+name)
 		r.Deny = slices.DeleteFunc(r.Deny, func(subject string) bool { return subject == api+"CONSUMER.INFO."+name })
-		if consumer.Stream == events.Stream {
+		if consumer.Stream == events.Stream && consumer.Name != events.TimeoutConsumer.Name {
 			r.Publish = append(r.Publish, api+"CONSUMER.PAUSE."+name, api+"CONSUMER.RESET."+name)
 		}
 	}

@@ -180,7 +180,6 @@ func TestTheWatcherFailsWhatNobodyAnswers(t *testing.T) {
 	first, err := chain.Begin(bustest.Context(t), late)
 	require.NoError(t, err)
 	require.Equal(t, "DeadlineExceeded", becomes(t, chain, first, events.Failed).Operation.Failure.Reason)
-	idle(t, watcher, events.TimeoutConsumer)
 
 	// The pauser itself says that it cannot read an event.
 	pauser := s.connect(t, "pauser")

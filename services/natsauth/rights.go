@@ -34,9 +34,9 @@ type work struct {
 	consumers []events.Consumer
 	facts     []events.Fact
 	// progress says that it tells how far volumes have come, hears that it is
-	// told; timers that it asks which chains have a timer; admits that it begins
-	// chains, which it does only while there is room.
-	progress, hears, timers, admits bool
+	// told; admits that it begins chains, for which it asks which there are and
+	// whether there is room.
+	progress, hears, admits bool
 }
 
 // services is the table. A worker may say failed, for the step that it does
@@ -47,7 +47,6 @@ var services = []work{
 		consumers: []events.Consumer{events.WatcherConsumer, events.TimeoutConsumer, events.DeadLetterConsumer},
 		facts:     []events.Fact{events.Requested, events.Rejected, events.Cancelled, events.Failed},
 		hears:     true,
-		timers:    true,
 		admits:    true,
 	},
 	{
@@ -110,16 +109,12 @@ func (w work) rights() Rights {
 	for _, fact := range w.facts {
 		publish = append(publish, anyChain.Subject(fact))
 	}
-	publish = append(publish, anyChain.Timer())
 	if w.progress {
 		publish = append(publish, anyChain.Progress("*"))
 	}
 	// Whether the broker stores again what it did not store.
 	publish = append(publish, events.ProbeSubject(w.name))
 	publish = append(publish, api+"STREAM.MSG.GET."+events.Stream)
-	if w.timers {
-		publish = append(publish, api+"STREAM.INFO."+events.TimerStream)
-	}
 	if w.admits {
 		publish = append(publish, api+"STREAM.INFO."+events.Stream, api+"INFO")
 	}

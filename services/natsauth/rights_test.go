@@ -22,18 +22,18 @@ var publishable = map[string][]string{
 	"watcher": {
 		"opsrelay.v1.requested.singlestore.demo.u1", "opsrelay.v1.rejected.singlestore.demo.u1",
 		"opsrelay.v1.cancelled.singlestore.demo.u1", "opsrelay.v1.failed.singlestore.demo.u1",
-		"opsrelay.timer.v1.singlestore.demo.u1", "$JS.API.STREAM.MSG.GET.OPSRELAY", "$JS.API.STREAM.INFO.OPSRELAY_TIMERS",
+		"$JS.API.STREAM.MSG.GET.OPSRELAY",
 		"opsrelay.probe.v1.watcher", "$JS.API.STREAM.INFO.OPSRELAY", "$JS.API.INFO",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.watcher", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.watcher",
 		"$JS.ACK.OPSRELAY.watcher.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.watcher.1.1.1.1.0",
-		"$JS.API.CONSUMER.INFO.OPSRELAY_TIMERS.timeout", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY_TIMERS.timeout",
-		"$JS.ACK.OPSRELAY_TIMERS.timeout.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY_TIMERS.timeout.1.1.1.1.0",
+		"$JS.API.CONSUMER.INFO.OPSRELAY.timeout", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.timeout",
+		"$JS.ACK.OPSRELAY.timeout.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.timeout.1.1.1.1.0",
 		"$JS.API.CONSUMER.INFO.OPSRELAY_DEAD_LETTERS.deadletter", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY_DEAD_LETTERS.deadletter",
 		"$JS.ACK.OPSRELAY_DEAD_LETTERS.deadletter.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY_DEAD_LETTERS.deadletter.1.1.1.1.0",
 	},
 	"pauser": {
 		"opsrelay.v1.paused.singlestore.demo.u1", "opsrelay.v1.resumed.singlestore.demo.u1", "opsrelay.v1.failed.singlestore.demo.u1",
-		"opsrelay.timer.v1.singlestore.demo.u1", "$JS.API.STREAM.MSG.GET.OPSRELAY",
+		"$JS.API.STREAM.MSG.GET.OPSRELAY",
 		"opsrelay.probe.v1.pauser",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.pauser", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.pauser",
 		"$JS.ACK.OPSRELAY.pauser.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.pauser.1.1.1.1.0",
@@ -41,14 +41,14 @@ var publishable = map[string][]string{
 	"expander": {
 		"opsrelay.v1.expanded.singlestore.demo.u1", "opsrelay.v1.failed.singlestore.demo.u1",
 		"opsrelay.progress.v1.singlestore.demo.u1.claim",
-		"opsrelay.timer.v1.singlestore.demo.u1", "$JS.API.STREAM.MSG.GET.OPSRELAY",
+		"$JS.API.STREAM.MSG.GET.OPSRELAY",
 		"opsrelay.probe.v1.expander",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.expander", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.expander",
 		"$JS.ACK.OPSRELAY.expander.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.expander.1.1.1.1.0",
 	},
 	"updater": {
 		"opsrelay.v1.updated.singlestore.demo.u1", "opsrelay.v1.failed.singlestore.demo.u1",
-		"opsrelay.timer.v1.singlestore.demo.u1", "$JS.API.STREAM.MSG.GET.OPSRELAY",
+		"$JS.API.STREAM.MSG.GET.OPSRELAY",
 		"opsrelay.probe.v1.updater",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.updater", "$JS.API.CONSUMER.MSG.NEXT.OPSRELAY.updater",
 		"$JS.ACK.OPSRELAY.updater.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY.updater.1.1.1.1.0",
@@ -56,12 +56,11 @@ var publishable = map[string][]string{
 	"provision": {
 		"$JS.API.INFO",
 		"$JS.API.STREAM.CREATE.OPSRELAY", "$JS.API.STREAM.UPDATE.OPSRELAY",
-		"$JS.API.STREAM.CREATE.OPSRELAY_TIMERS", "$JS.API.STREAM.UPDATE.OPSRELAY_TIMERS",
 		"$JS.API.STREAM.CREATE.OPSRELAY_PROGRESS", "$JS.API.STREAM.UPDATE.OPSRELAY_PROGRESS",
 		"$JS.API.STREAM.CREATE.OPSRELAY_DEAD_LETTERS", "$JS.API.STREAM.UPDATE.OPSRELAY_DEAD_LETTERS",
 		"$JS.API.CONSUMER.CREATE.OPSRELAY.watcher.opsrelay.v1.>", "$JS.API.CONSUMER.CREATE.OPSRELAY.pauser",
 		"$JS.API.CONSUMER.CREATE.OPSRELAY.expander.opsrelay.v1.paused.>", "$JS.API.CONSUMER.CREATE.OPSRELAY.updater.opsrelay.v1.expanded.>",
-		"$JS.API.CONSUMER.CREATE.OPSRELAY_TIMERS.timeout.opsrelay.timeout.v1.>",
+		"$JS.API.CONSUMER.CREATE.OPSRELAY.timeout",
 		"$JS.API.CONSUMER.CREATE.OPSRELAY_DEAD_LETTERS.deadletter.$JS.EVENT.ADVISORY.CONSUMER.>",
 		"$JS.API.CONSUMER.CREATE.OPSRELAY.partner.opsrelay.v1.>", "$JS.API.CONSUMER.CREATE.OPSRELAY_PROGRESS.partner.opsrelay.progress.v1.>",
 		"$JS.API.CONSUMER.CREATE.OPSRELAY.stranger.opsrelay.v1.>", "$JS.API.CONSUMER.CREATE.OPSRELAY_PROGRESS.stranger.opsrelay.progress.v1.>",
@@ -83,10 +82,10 @@ var publishable = map[string][]string{
 		"$JS.API.CONSUMER.CREATE.OPSRELAY_PROGRESS.mine", "$JS.API.CONSUMER.DELETE.OPSRELAY_PROGRESS.mine", "$JS.API.CONSUMER.INFO.OPSRELAY_PROGRESS.mine",
 		"$JS.API.CONSUMER.MSG.NEXT.OPSRELAY_PROGRESS.mine", "$JS.ACK.OPSRELAY_PROGRESS.mine.1.1.1.1.0", "$JS.ACK._.acc.OPSRELAY_PROGRESS.mine.1.1.1.1.0",
 		"$JS.API.INFO", "opsrelay.probe.v1.operator",
-		"$JS.API.STREAM.INFO.OPSRELAY", "$JS.API.STREAM.INFO.OPSRELAY_TIMERS", "$JS.API.STREAM.INFO.OPSRELAY_PROGRESS",
+		"$JS.API.STREAM.INFO.OPSRELAY", "$JS.API.STREAM.INFO.OPSRELAY_PROGRESS",
 		"$JS.API.STREAM.INFO.OPSRELAY_DEAD_LETTERS", "$JS.API.STREAM.MSG.GET.OPSRELAY_DEAD_LETTERS",
 		"$JS.API.CONSUMER.INFO.OPSRELAY.watcher", "$JS.API.CONSUMER.INFO.OPSRELAY.pauser", "$JS.API.CONSUMER.INFO.OPSRELAY.expander",
-		"$JS.API.CONSUMER.INFO.OPSRELAY.updater", "$JS.API.CONSUMER.INFO.OPSRELAY_TIMERS.timeout", "$JS.API.CONSUMER.INFO.OPSRELAY_DEAD_LETTERS.deadletter",
+		"$JS.API.CONSUMER.INFO.OPSRELAY.updater", "$JS.API.CONSUMER.INFO.OPSRELAY.timeout", "$JS.API.CONSUMER.INFO.OPSRELAY_DEAD_LETTERS.deadletter",
 		"$JS.API.CONSUMER.PAUSE.OPSRELAY.watcher", "$JS.API.CONSUMER.PAUSE.OPSRELAY.pauser", "$JS.API.CONSUMER.PAUSE.OPSRELAY.expander",
 		"$JS.API.CONSUMER.PAUSE.OPSRELAY.updater", "$JS.API.CONSUMER.RESET.OPSRELAY.watcher", "$JS.API.CONSUMER.RESET.OPSRELAY.pauser",
 		"$JS.API.CONSUMER.RESET.OPSRELAY.expander", "$JS.API.CONSUMER.RESET.OPSRELAY.updater",
@@ -122,6 +121,10 @@ func tried() []string {
 		"$JS.API.STREAM.CREATE.OTHER", "$JS.API.CONSUMER.CREATE.OPSRELAY", "$JS.FC.OPSRELAY.pauser.1", "$JSC.R.x",
 		"$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.OPSRELAY.CONNZ", "$SYS.REQ.USER.INFO", "$SRV.PING", "$KV.bucket.key", "$O.bucket.C.x",
 		"OPSRELAY.API.STREAM.MSG.GET.OPSRELAY", "OPSRELAY.API.CONSUMER.CREATE.OPSRELAY.partner.opsrelay.v1.>", "OPSRELAY.API.INFO",
+	}
+	// The stream of timers that version 1 had.
+	for _, verb := range []string{"CREATE", "UPDATE", "DELETE", "PURGE", "INFO", "MSG.GET", "MSG.DELETE"} {
+		subjects = append(subjects, "$JS.API.STREAM."+verb+".OPSRELAY_TIMERS")
 	}
 	for _, fact := range events.Facts() {
 		subjects = append(subjects, fmt.Sprintf("opsrelay.v1.%s.singlestore.demo.u1", fact), fmt.Sprintf("opsrelay.live.v1.%s.singlestore.demo.u1", fact))

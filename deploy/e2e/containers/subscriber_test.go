@@ -61,7 +61,7 @@ func TestASubscriberMayDoNothingElse(t *testing.T) {
 	b := setup(t, 1)
 	chain := events.ChainKey{Kind: "singlestore", Namespace: "demo", UID: "u1"}
 	publish := []string{
-		chain.Timer(), chain.Live(events.Failed), chain.Progress("data-sdb-leaf-0"),
+		"opsrelay.timer.v1." + chain.String(), chain.Live(events.Failed), chain.Progress("data-sdb-leaf-0"),
 		"$JS.API.INFO", "$JS.API.STREAM.NAMES",
 		"$JS.API.STREAM.MSG.GET." + events.Stream, "$JS.API.STREAM.INFO." + events.Stream,
 		"$JS.API.STREAM.DELETE." + events.Stream, "$JS.API.STREAM.PURGE." + events.Stream, "$JS.API.STREAM.UPDATE." + events.Stream,

@@ -47,8 +47,8 @@ func TestProvisionSaysHowToGetPastWhatCannotBeChanged(t *testing.T) {
 		{
 			name:   "retention",
 			older:  stream(1, func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }),
-			remove: removeStream(events.TimerStream),
-			says:   []string{"provision stream OPSRELAY_TIMERS: it is there and differs", "(nats stream rm OPSRELAY_TIMERS) and provision again", "retention policy"},
+			remove: removeStream(events.ProgressStream),
+			says:   []string{"provision stream OPSRELAY_PROGRESS: it is there and differs", "(nats stream rm OPSRELAY_PROGRESS) and provision again", "retention policy"},
 		},
 		{
 			name: "waiting pulls",

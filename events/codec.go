@@ -31,6 +31,9 @@ const (
 	HeaderDataSchema      = "ce-dataschema"
 	// HeaderCorrelationID is the request's uid.
 	HeaderCorrelationID = "ce-correlationid"
+	// HeaderCluster is [Event.Cluster], an extension of this contract. It is absent
+	// where the publisher does not know it.
+	HeaderCluster = "ce-cluster"
 	// HeaderTraceParent is [Trace.Parent] as W3C Trace Context has it,
 	// HeaderTraceOrigin is [Trace.Origin] as CloudEvents' extension for
 	// distributed tracing has it. Both are absent where nobody traces.
@@ -86,7 +89,9 @@ func Encode(e Event) (*nats.Msg, error) {
 	} {
 		msg.Header.Set(name, escape(value))
 	}
-	for name, value := range map[string]string{HeaderTraceParent: e.Trace.Parent, HeaderTraceOrigin: e.Trace.Origin} {
+	for name, value := range map[string]string{
+		HeaderCluster: e.Cluster, HeaderTraceParent: e.Trace.Parent, HeaderTraceOrigin: e.Trace.Origin,
+	} {
 		if value != "" {
 			msg.Header.Set(name, escape(value))
 		}
@@ -118,7 +123,8 @@ func Decode(subject string, header nats.Header, data []byte) (Event, error) {
 	}
 	e := Event{
 		Fact: fact, Kind: key.Kind, Time: at, Source: strings.TrimPrefix(unescape(header.Get(HeaderSource)), sourcePrefix),
-		Trace: Trace{Parent: unescape(header.Get(HeaderTraceParent)), Origin: unescape(header.Get(HeaderTraceOrigin))},
+		Cluster: unescape(header.Get(HeaderCluster)),
+		Trace:   Trace{Parent: unescape(header.Get(HeaderTraceParent)), Origin: unescape(header.Get(HeaderTraceOrigin))},
 	}
 	if e.Operation, e.unknown, err = readPayload(data); err != nil {
 		return Event{}, err

@@ -25,6 +25,10 @@ type Event struct {
 	Time time.Time
 	// Operation is the payload.
 	Operation Operation
+	// Cluster is the Kubernetes cluster that the event is about: the uid of its
+	// namespace kube-system. It is empty in events of publishers that do not know
+	// it.
+	Cluster string
 	// Trace says where the event was made, for distributed tracing; it decides
 	// nothing.
 	Trace Trace
@@ -98,7 +102,9 @@ func (e Event) follow(fact Fact) Event {
 	if fact.Ends() {
 		op.Deadline, op.Outcome = time.Time{}, op.outcome(e.Fact, fact)
 	}
-	return Event{Fact: fact, Kind: e.Kind, Time: now, Operation: op, Trace: e.Trace, unknown: e.unknown, extensions: e.extensions}
+	return Event{
+		Fact: fact, Kind: e.Kind, Time: now, Operation: op, Cluster: e.Cluster, Trace: e.Trace, unknown: e.unknown, extensions: e.extensions,
+	}
 }
 
 // At returns e with its time, by the clock that all publishers share, and with its

@@ -46,6 +46,7 @@ func sample(fact events.Fact) events.Event {
 		}
 	}
 	e := dated(events.First(facts[0], "singlestore", op))
+	e.Cluster = "3f0a1c5e-9d2b-4c67-8e11-52b6a0d7c9f4"
 	for _, next := range facts[1:] {
 		e = dated(follow(e, next))
 	}

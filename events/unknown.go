@@ -130,7 +130,7 @@ func (u *unknown) put(tree any) {
 func carried(name string) bool {
 	switch name {
 	case HeaderSpecVersion, HeaderID, HeaderSource, HeaderType, HeaderSubject, HeaderTime, HeaderDataContentType, HeaderDataSchema,
-		HeaderCorrelationID, HeaderTraceParent, HeaderTraceOrigin:
+		HeaderCorrelationID, HeaderCluster, HeaderTraceParent, HeaderTraceOrigin:
 		return false
 	case "tracestate", "baggage":
 		return true

@@ -31,9 +31,9 @@ func TestUpgradeInTheMiddle(t *testing.T) {
 	chain := b.stored(js)
 
 	for range 2 { // the second one has nothing to do
-		text, err := b.run(b.ctx, "provision", "--nats-url", b.stack.NATS)
+		text, err := b.run(b.ctx, "provision", "--nats-url", b.stack.NATS, "--kubeconfig", b.stack.Cluster.Kubeconfig)
 		require.NoError(t, err)
-		require.Equal(t, "3 streams and 6 consumers are as they should be\n", text)
+		require.Equal(t, "3 streams and 6 consumers are as they should be\nthey belong to the cluster whose namespace kube-system has uid UID\n", b.steady(text))
 		nowStreams, nowConsumers := b.configs(js)
 		require.Equal(t, streams, nowStreams)
 		require.Equal(t, consumers, nowConsumers)

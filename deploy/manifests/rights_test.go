@@ -17,6 +17,7 @@ import (
 var allowed = map[string][]string{
 	// Request status, the finalizer of version 1, events.
 	"watcher": {
+		"/namespaces: get",
 		"ops.kubedb.com/singlestoreopsrequests: get list watch patch",
 		"ops.kubedb.com/singlestoreopsrequests/status: patch",
 		"/namespaces: list watch",
@@ -35,6 +36,7 @@ var allowed = map[string][]string{
 	},
 	// The database's status.
 	"pauser": {
+		"/namespaces: get",
 		"kubedb.com/singlestores: get list watch",
 		"kubedb.com/singlestores/status: patch",
 	},
@@ -52,6 +54,7 @@ var allowed = map[string][]string{
 	},
 	// The workload, and the database's storage sizes.
 	"updater": {
+		"/namespaces: get",
 		"apps.k8s.appscode.com/petsets: get patch",
 		"apps/statefulsets: get list watch create patch delete",
 		"apps/controllerrevisions: get list watch create delete",
@@ -59,6 +62,10 @@ var allowed = map[string][]string{
 		"kubedb.com/singlestores/finalizers: update",
 		"/pods: list watch patch",
 		"/persistentvolumeclaims: list patch",
+	},
+	// Which cluster it is, for the broker's record.
+	"provision": {
+		"/namespaces: get",
 	},
 	// In KubeDB's place.
 	"provisioner": {
@@ -112,7 +119,10 @@ func TestRightsAreThoseOfTheDesign(t *testing.T) {
 		var got []right
 		for _, rule := range role.Rules {
 			require.Empty(t, rule.NonResourceURLs)
-			require.Empty(t, rule.ResourceNames)
+			if len(rule.ResourceNames) > 0 { // which cluster it is
+				require.Equal(t, []string{"namespaces"}, rule.Resources)
+				require.Equal(t, []string{"kube-system"}, rule.ResourceNames)
+			}
 			for _, group := range rule.APIGroups {
 				for _, resource := range rule.Resources {
 					for _, verb := range rule.Verbs {

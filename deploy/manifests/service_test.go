@@ -97,7 +97,7 @@ func TestNetwork(t *testing.T) {
 	type ports struct{ egress, ingress []int }
 	service := ports{egress: []int{53, 53, 443, 4222, 6443}, ingress: []int{8080}}
 	standIn := ports{egress: []int{53, 53, 443, 6443}, ingress: []int{8080}}
-	job := ports{egress: []int{53, 53, 4222}}
+	job := ports{egress: []int{53, 53, 443, 4222, 6443}}
 	tests := map[string]map[string]ports{
 		relay: {"watcher": service, "pauser": service, "expander": service, "updater": service, "provision": job},
 		dev: {

@@ -198,7 +198,11 @@ func (s *Stack) provision(ctx context.Context, replicas int) error {
 		return err
 	}
 	defer func() { _ = b.Close(ctx) }() // everything was answered
-	if err := bus.Provision(ctx, b.JetStream(), replicas); err != nil {
+	cluster, err := runtime.ClusterUID(ctx, s.Clients.Core)
+	if err != nil {
+		return err
+	}
+	if err := bus.Provision(ctx, b.JetStream(), replicas, bus.WithCluster(cluster)); err != nil {
 		return err
 	}
 	if s.options.AckWait == 0 && s.options.MaxDeliver == 0 {
@@ -206,6 +210,7 @@ func (s *Stack) provision(ctx context.Context, replicas int) error {
 	}
 	for _, consumer := range events.Consumers() {
 		config := consumer.Config()
+		config.Metadata = map[string]string{bus.MetadataCluster: cluster}
 		config.AckWait = cmp.Or(s.options.AckWait, config.AckWait)
 		if config.MaxDeliver > 0 { // what waits is delivered as often as it takes
 			config.MaxDeliver = cmp.Or(s.options.MaxDeliver, config.MaxDeliver)

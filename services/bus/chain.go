@@ -4,6 +4,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,6 +146,7 @@ func (c *Chain) Progress(_ context.Context, key events.ChainKey, p events.Progre
 // counts how it went.
 func (c *Chain) publish(ctx context.Context, expected uint64, e events.Event) (events.Event, error) {
 	e.Source = c.source
+	e.Cluster = cmp.Or(e.Cluster, c.bus.cluster)
 	e = e.At(c.bus.Now())
 	ctx, span, e := startSend(ctx, e)
 	defer span.End()

@@ -54,6 +54,10 @@ type Bus struct {
 	// key is what it authenticates with; nil where it is something else.
 	key     *nkeyfile.Key
 	metrics atomic.Pointer[metrics]
+	// cluster is for which cluster this process works, empty where that is not
+	// known; foreign has the others whose facts came: see JoinCluster.
+	cluster string
+	foreign sync.Map
 	// clock is the broker's, as far as it is known.
 	clock clock
 	// writes is how it takes what is published, room how much it has for more.

@@ -65,6 +65,8 @@ func (r *Runner) work(ctx context.Context, f *flight, msg jetstream.Msg) (outcom
 	switch {
 	case err != nil:
 		return r.poison(ctx, msg, err), zerolog.Ctx(ctx)
+	case r.bus.isForeign(event):
+		return r.refuse(ctx, msg, event), zerolog.Ctx(ctx)
 	case !event.Fact.Known():
 		r.once(ctx, event.Fact)
 		return r.job(ctx, f, event).acknowledge(outcomeIgnored), zerolog.Ctx(ctx)
@@ -110,6 +112,9 @@ func (r *Runner) judge(ctx context.Context, f *flight, msg jetstream.Msg, judge 
 		}
 		if err == nil && failure == nil {
 			return j.acknowledge(outcomeDone), j.log()
+		}
+		if err == nil && r.bus.isForeign(event) {
+			return r.refuse(ctx, msg, event), j.log()
 		}
 		if err == nil {
 			// What cannot be published is judged again: whoever could not publish

@@ -4,6 +4,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,10 @@ type Provisioning struct {
 	// MaxBytes is how large the stream of the chains may become, in bytes; the others
 	// follow in proportion. If not set, [events.DefaultMaxBytes].
 	MaxBytes int64
+	// Cluster is the cluster that streams and consumers are recorded to belong to:
+	// see [MetadataCluster]. Those of another cluster are left as they are, with
+	// [ErrForeignCluster]. Empty leaves the record as it is.
+	Cluster string
 }
 
 // ProvisionOption changes what is provisioned.
@@ -40,6 +45,11 @@ type ProvisionOption func(*Provisioning)
 // WithMaxBytes sets [Provisioning.MaxBytes].
 func WithMaxBytes(maxBytes int64) ProvisionOption {
 	return func(p *Provisioning) { p.MaxBytes = maxBytes }
+}
+
+// WithCluster sets [Provisioning.Cluster].
+func WithCluster(cluster string) ProvisionOption {
+	return func(p *Provisioning) { p.Cluster = cluster }
 }
 
 // Provision creates every stream and consumer of the contract, or brings them up
@@ -69,19 +79,58 @@ func (p Provisioning) provision(ctx context.Context, js jetstream.JetStream) err
 	if err != nil {
 		return err
 	}
+	metadata, err := record(ctx, js, p.Cluster)
+	if err != nil {
+		return err
+	}
 	for _, config := range events.SizedStreams(p.Replicas, p.MaxBytes) {
+		config.Metadata = metadata
 		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
 			err = tooSmall(err, config, p.MaxBytes, account)
 			return refusedConfig("stream "+config.Name, "nats stream rm "+config.Name, err)
 		}
 	}
 	for _, consumer := range events.Consumers() {
-		if _, err := js.CreateOrUpdateConsumer(ctx, consumer.Stream, consumer.Config()); err != nil {
+		config := consumer.Config()
+		config.Metadata = metadata
+		if _, err := js.CreateOrUpdateConsumer(ctx, consumer.Stream, config); err != nil {
 			return refusedConfig("consumer "+consumer.Name+" of stream "+consumer.Stream,
 				"nats consumer rm "+consumer.Stream+" "+consumer.Name, err)
 		}
 	}
 	return nil
+}
+
+// record is the metadata that says whose streams and consumers are: the cluster's,
+// or, where it is not known, whose they were before.
+func record(ctx context.Context, js jetstream.JetStream, cluster string) (map[string]string, error) {
+	for _, config := range events.Streams(1) {
+		owner, err := StreamCluster(ctx, js, config.Name)
+		if err != nil {
+			return nil, fmt.Errorf("provision stream %s: %w", config.Name, err)
+		}
+		if err := checkCluster("stream "+config.Name, map[string]string{MetadataCluster: owner}, cluster); err != nil {
+			return nil, fmt.Errorf("provision: %w", err)
+		}
+		cluster = cmp.Or(cluster, owner)
+	}
+	if cluster == "" {
+		return nil, nil
+	}
+	return map[string]string{MetadataCluster: cluster}, nil
+}
+
+// StreamCluster is the cluster that a stream is recorded to belong to; empty where
+// that is not recorded, or there is no such stream.
+func StreamCluster(ctx context.Context, js jetstream.JetStream, stream string) (string, error) {
+	found, err := js.Stream(ctx, stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return found.CachedInfo().Config.Metadata[MetadataCluster], nil
 }
 
 // checkServer refuses a server that cannot do what the relay needs, and returns

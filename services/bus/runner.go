@@ -167,20 +167,16 @@ func (r *Runner) serve(ctx context.Context) error {
 func (r *Runner) bind(ctx context.Context) (jetstream.Consumer, error) {
 	r.turned.Store(0) // a process that waits for its consumer is not dead
 	for attempt := 1; ; attempt++ {
-		began := time.Now()
-		consumer, err := r.bus.js.Consumer(ctx, r.cfg.Consumer.Stream, r.cfg.Consumer.Name)
+		consumer, err := r.bus.consumer(ctx, r.cfg.Consumer)
 		switch {
 		case err == nil:
-			r.bus.clock.set(consumer.CachedInfo().TimeStamp, began)
 			return consumer, nil
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
-		case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
-			err = fmt.Errorf("not provisioned yet (opsrelay provision does it): %w", err)
 		}
 		r.setState(err)
-		zerolog.Ctx(ctx).Warn().Int("attempt", attempt).Err(err).Msg("cannot bind to the consumer, trying again")
-		if err := pause(ctx, min(retryDelay(attempt), 5*time.Second)); err != nil {
+		r.bus.tellUnbound(ctx, attempt, err)
+		if err := pause(ctx, bindDelay(attempt)); err != nil {
 			return nil, err
 		}
 	}

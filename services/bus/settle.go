@@ -36,6 +36,8 @@ const (
 	outcomePoison outcome = "poison"
 	// outcomeIgnored: a fact that this version does not know.
 	outcomeIgnored outcome = "ignored"
+	// outcomeForeign: a fact of another cluster, left to that one's services.
+	outcomeForeign outcome = "foreign"
 	// outcomeUnacknowledged: done, but the broker did not confirm it; the
 	// message will come again and be found stale.
 	outcomeUnacknowledged outcome = "unacknowledged"

@@ -148,7 +148,8 @@ func inbox(user string) string { return "_INBOX_" + user + ".>" }
 func provisionRights(subscribers []string) Rights {
 	publish := []string{api + "INFO"}
 	for _, stream := range events.Streams(1) {
-		publish = append(publish, api+"STREAM.CREATE."+stream.Name, api+"STREAM.UPDATE."+stream.Name)
+		// Whose it is, is read before it is changed.
+		publish = append(publish, api+"STREAM.INFO."+stream.Name, api+"STREAM.CREATE."+stream.Name, api+"STREAM.UPDATE."+stream.Name)
 	}
 	consumers := events.Consumers()
 	for _, name := range subscribers {

@@ -4,10 +4,12 @@
 package runtime
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	machinery "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -89,6 +91,22 @@ func NewClients(config *rest.Config) (Clients, error) {
 		return Clients{}, fmt.Errorf("new client: %w", err)
 	}
 	return Clients{KubeDB: kubeDB, Core: core}, nil
+}
+
+// clusterTimeout bounds one read of what tells a cluster from another.
+const clusterTimeout = 10 * time.Second
+
+// ClusterUID tells one cluster from another: it is the uid of namespace kube-system,
+// which lasts as long as the cluster does, backups included. It needs get on that
+// namespace.
+func ClusterUID(ctx context.Context, core kubernetes.Interface) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
+	defer cancel()
+	namespace, err := core.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("read which cluster this is (the uid of namespace %s): %w", metav1.NamespaceSystem, err)
+	}
+	return string(namespace.UID), nil
 }
 
 // ShutdownTimeout is how long a process may take to end: less than Kubernetes'

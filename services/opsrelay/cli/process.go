@@ -141,7 +141,7 @@ func runProcess(ctx context.Context, s service, env environment, httpAddr string
 		env.health.Live("nats", env.bus.Live)
 		group.Go(func() error { return untilClosed(groupCtx, env.bus) })
 	}
-	group.Go(func() error { return s.run(groupCtx, env) })
+	group.Go(func() error { return s.start(groupCtx, env) })
 	err := group.Wait()
 	if env.bus != nil {
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), runtime.ShutdownTimeout)
@@ -158,6 +158,24 @@ func watching(ctx context.Context, health *runtime.Health) context.Context {
 	watches := &kubedb.Watches{}
 	health.Ready("kubernetes", watches.Check)
 	return watches.NewContext(ctx)
+}
+
+// start runs the service, once it is known that it may work on what the broker has.
+func (s service) start(ctx context.Context, env environment) error {
+	if s.consumer.Name != "" {
+		if err := env.joinCluster(ctx, s.consumer); err != nil {
+			return ignoreEnd(ctx, err)
+		}
+	}
+	return s.run(ctx, env)
+}
+
+// ignoreEnd is nil where the service was asked to end.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // untilClosed returns an error when the connection has ended for good: the

@@ -31,6 +31,9 @@ type service struct {
 	// withoutProbes says that it serves no probes and metrics unless told to: people
 	// run it, too, and want no port open.
 	withoutProbes bool
+	// consumer is what it pulls from, which has to be of the cluster in which it
+	// runs; none for what only reads.
+	consumer events.Consumer
 	// addFlags adds the flags of its own, if it has any.
 	addFlags func(*pflag.FlagSet)
 	// run runs it until the context ends.
@@ -45,7 +48,7 @@ func services() []service {
 func watcherService() service {
 	var config watcher.Config
 	return service{
-		name: "watcher", group: groupRelay, needsBus: true,
+		name: "watcher", group: groupRelay, needsBus: true, consumer: events.WatcherConsumer,
 		short: "Admit operation requests, and write their status",
 		long: `The watcher watches SinglestoreOpsRequests. A request that can work is published
 as requested, one that cannot as rejected, with the field and the reason, before
@@ -95,7 +98,7 @@ request's phase and conditions, as KubeDB writes them.`,
 
 func pauserService() service {
 	return service{
-		name: "pauser", group: groupRelay, needsBus: true,
+		name: "pauser", group: groupRelay, needsBus: true, consumer: events.PauserConsumer,
 		short: "Pause databases, and resume them whatever happened",
 		long: `The pauser takes the pause of a database for a request (requested -> paused) and
 gives it back at the end, after success, failure and cancellation alike (updated,
@@ -126,7 +129,7 @@ no database stays paused for a request that has ended.`,
 func expanderService() service {
 	var perClass int
 	return service{
-		name: "expander", group: groupRelay, needsBus: true,
+		name: "expander", group: groupRelay, needsBus: true, consumer: events.ExpanderConsumer,
 		short: "Grow every volume, and wait until that is true",
 		long: `The expander raises the storage request of every persistent volume claim of the
 components that a request names (paused -> expanded), side by side, and watches
@@ -180,7 +183,7 @@ request that has ended.`,
 
 func updaterService() service {
 	return service{
-		name: "updater", group: groupRelay, needsBus: true,
+		name: "updater", group: groupRelay, needsBus: true, consumer: events.UpdaterConsumer,
 		short: "Write the new sizes into workload and database object",
 		long: `The updater raises the size in the workload's claim templates and in the database
 object (expanded -> updated), so that volumes made later are as large. It touches

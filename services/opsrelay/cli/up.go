@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/rest"
 
+	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
 	"github.com/opsrelay/opsrelay/services/runtime"
 )
@@ -82,7 +83,7 @@ func (u *up) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	broker, unlock, err := u.startBroker(ctx)
+	broker, unlock, err := u.startBroker(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -118,12 +119,8 @@ func (u *up) run(cmd *cobra.Command) (err error) {
 // runService runs one service with its own identity and its own connection, and
 // with the logger of the context.
 func (u *up) runService(ctx context.Context, s service, config *rest.Config, broker *embedded, suspected chan<- struct{}, env environment) error {
-	as := u.kube.As
-	if u.accounts != "" {
-		as = "system:serviceaccount:" + u.accounts + ":" + s.name
-	}
 	var err error
-	if env.clients, err = runtime.NewClients(runtime.ServiceConfig(config, s.name, as)); err != nil {
+	if env.clients, err = u.clients(config, s.name); err != nil {
 		return err
 	}
 	if !s.needsBus {
@@ -140,7 +137,7 @@ func (u *up) runService(ctx context.Context, s service, config *rest.Config, bro
 		default: // it is being looked at
 		}
 	})()
-	err = s.run(ctx, env)
+	err = s.start(ctx, env)
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), runtime.ShutdownTimeout)
 	defer cancel()
 	return errors.Join(err, env.bus.Close(ending))
@@ -148,7 +145,7 @@ func (u *up) runService(ctx context.Context, s service, config *rest.Config, bro
 
 // startBroker starts the embedded broker in a directory that is this process's
 // alone, with its streams and consumers.
-func (u *up) startBroker(ctx context.Context) (_ *embedded, unlock func(), err error) {
+func (u *up) startBroker(ctx context.Context, config *rest.Config) (_ *embedded, unlock func(), err error) {
 	bytes, err := maxBytes(u.maxBytes)
 	if err != nil {
 		return nil, nil, err
@@ -165,7 +162,7 @@ func (u *up) startBroker(ctx context.Context) (_ *embedded, unlock func(), err e
 		unlock()
 		return nil, nil, err
 	}
-	if err := provisionBroker(ctx, broker, bytes); err != nil {
+	if err := u.provisionBroker(ctx, broker, config, bytes); err != nil {
 		broker.stop()
 		unlock()
 		return nil, nil, err
@@ -173,13 +170,31 @@ func (u *up) startBroker(ctx context.Context) (_ *embedded, unlock func(), err e
 	return broker, unlock, nil
 }
 
-// provisionBroker creates streams and consumers in the embedded broker.
-func provisionBroker(ctx context.Context, broker *embedded, maxBytes int64) error {
+// clients speak to Kubernetes with the identity of a service.
+func (u *up) clients(config *rest.Config, service string) (runtime.Clients, error) {
+	as := u.kube.As
+	if u.accounts != "" {
+		as = "system:serviceaccount:" + u.accounts + ":" + service
+	}
+	return runtime.NewClients(runtime.ServiceConfig(config, service, as))
+}
+
+// provisionBroker creates streams and consumers in the embedded broker, for the
+// cluster in which the services will work. A cluster that is away is waited for.
+func (u *up) provisionBroker(ctx context.Context, broker *embedded, config *rest.Config, maxBytes int64) error {
+	clients, err := u.clients(config, events.WatcherConsumer.Name)
+	if err != nil {
+		return err
+	}
+	cluster, err := untilKnown(ctx, clients.Core, func(error) {})
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
 	b, err := bus.Connect(ctx, bus.Config{Name: "provision", InProcess: broker})
 	if err != nil {
 		return err
 	}
-	return errors.Join(bus.Provision(ctx, b.JetStream(), 1, bus.WithMaxBytes(maxBytes)), b.Close(ctx))
+	return errors.Join(bus.Provision(ctx, b.JetStream(), 1, bus.WithMaxBytes(maxBytes), bus.WithCluster(cluster)), b.Close(ctx))
 }

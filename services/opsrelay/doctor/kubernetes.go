@@ -115,12 +115,17 @@ func (p Patient) missing(ctx context.Context, namespace, service string, rules [
 					if slices.Contains(clusterWide, resource) {
 						where = metav1.NamespaceAll
 					}
+					// Of a right to named objects the first is asked for.
+					name := ""
+					if len(rule.ResourceNames) > 0 {
+						name = rule.ResourceNames[0]
+					}
 					review, err := p.Clients.Core.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 						Spec: authorizationv1.SubjectAccessReviewSpec{
 							User:   "system:serviceaccount:" + p.Namespace + ":" + service,
 							Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + p.Namespace, "system:authenticated"},
 							ResourceAttributes: &authorizationv1.ResourceAttributes{
-								Namespace: where, Group: group, Resource: resource, Subresource: subresource, Verb: verb,
+								Namespace: where, Group: group, Resource: resource, Subresource: subresource, Verb: verb, Name: name,
 							},
 						},
 					}, metav1.CreateOptions{})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/opsrelay/opsrelay/events"
 	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/runtime"
 )
 
 // provision is the way to missing streams and consumers.
@@ -32,6 +33,9 @@ func (p Patient) broker(ctx context.Context) []Finding {
 		lost[config.Name] = f.Verdict == Broken
 		found = append(found, f)
 	}
+	if !lost[events.Stream] {
+		found = append(found, p.belongs(ctx))
+	}
 	for _, consumer := range events.Consumers() {
 		if !lost[consumer.Stream] {
 			found = append(found, p.consumer(ctx, consumer))
@@ -44,6 +48,32 @@ func (p Patient) broker(ctx context.Context) []Finding {
 		found = append(found, p.deadLetters(ctx))
 	}
 	return found
+}
+
+// belongs looks to which cluster the streams are recorded to belong.
+func (p Patient) belongs(ctx context.Context) Finding {
+	const check = "cluster of the streams"
+	owner, err := bus.StreamCluster(ctx, p.JetStream, events.Stream)
+	if err != nil {
+		return unknown(check, err)
+	}
+	if owner == "" {
+		return warning(check, "not recorded: a second cluster on this broker would not be noticed",
+			"opsrelay provision --cluster-uid $(kubectl get namespace kube-system -o jsonpath='{.metadata.uid}')")
+	}
+	if p.Clients.Core == nil {
+		return ok(check, "that whose namespace kube-system has uid "+owner)
+	}
+	own, err := runtime.ClusterUID(ctx, p.Clients.Core)
+	switch {
+	case err != nil:
+		return Finding{Check: check, Verdict: Unknown, Found: "that whose namespace kube-system has uid " + owner + "; " + err.Error(), Next: "look with an account that may"}
+	case own != owner:
+		return broken(check, "that whose namespace kube-system has uid "+owner+", and this one's has "+own+": no service of this cluster takes work from it",
+			"check --nats-url and the kubeconfig; two clusters cannot share streams: give each a NATS account or a broker of its own")
+	default:
+		return ok(check, "this one, whose namespace kube-system has uid "+owner)
+	}
 }
 
 func (p Patient) stream(ctx context.Context, want jetstream.StreamConfig) Finding {

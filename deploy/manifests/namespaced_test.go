@@ -64,7 +64,7 @@ func TestANamespacedInstallationHasRolesInItsNamespace(t *testing.T) {
 			}
 		}
 	}
-	require.ElementsMatch(t, []string{"opsrelay-watcher-cluster", "opsrelay-expander-cluster"}, left)
+	require.ElementsMatch(t, []string{"opsrelay-cluster-uid", "opsrelay-watcher-cluster", "opsrelay-expander-cluster", "opsrelay-provision"}, left)
 	require.Len(t, objects.kind("ClusterRoleBinding"), len(left))
 }
 

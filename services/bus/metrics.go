@@ -92,6 +92,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 func (m *metrics) expect(consumer string) {
 	m.inFlight.WithLabelValues(consumer).Add(0)
 	m.insisted.WithLabelValues(consumer).Add(0)
+	m.handled.WithLabelValues(consumer, string(outcomeForeign)).Add(0)
 	if consumer != events.DeadLetterConsumer.Name {
 		return
 	}

@@ -69,11 +69,11 @@ func untilKnown(ctx context.Context, core kubernetes.Interface, waiting func(err
 
 // theirCluster is the cluster to which streams that are provisioned are recorded to
 // belong: the one that is named, else the one that the flags lead to, else the one
-// in which this process is a pod. It is empty where there is none of these: the
-// current context of whoever provisions from a desk may lead anywhere.
+// in which this process is a pod that has a token. It is empty where there is none of
+// these: the current context of whoever provisions from a desk may lead anywhere.
 func theirCluster(ctx context.Context, named string, kube runtime.Kubernetes) (string, error) {
-	_, err := rest.InClusterConfig()
-	if named != "" || kube.Kubeconfig == "" && kube.Context == "" && errors.Is(err, rest.ErrNotInCluster) {
+	_, desk := rest.InClusterConfig()
+	if named != "" || kube.Kubeconfig == "" && kube.Context == "" && desk != nil {
 		return named, nil
 	}
 	config, err := kube.Config("provision")

@@ -111,14 +111,16 @@ func (p Patient) missing(ctx context.Context, namespace, service string, rules [
 			for _, resource := range rule.Resources {
 				for _, verb := range rule.Verbs {
 					resource, subresource, _ := strings.Cut(resource, "/")
-					where := namespace
-					if slices.Contains(clusterWide, resource) {
-						where = metav1.NamespaceAll
-					}
 					// Of a right to named objects the first is asked for.
-					name := ""
+					where, name := namespace, ""
 					if len(rule.ResourceNames) > 0 {
 						name = rule.ResourceNames[0]
+					}
+					switch {
+					case resource == "namespaces" && verb == "get" && name == "":
+						name = namespace // a Role in a namespace gives it of that one
+					case slices.Contains(clusterWide, resource):
+						where = metav1.NamespaceAll
 					}
 					review, err := p.Clients.Core.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 						Spec: authorizationv1.SubjectAccessReviewSpec{

@@ -66,6 +66,9 @@ func Encode(e Event) (*nats.Msg, error) {
 	if _, key, err := ParseSubject(e.Subject()); err != nil || key != e.ChainKey() {
 		return nil, fmt.Errorf("encode event %s: kind, namespace and uid must be single tokens of a subject: %q", e.ID(), e.Subject())
 	}
+	if err := e.named(); err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
+	}
 	data, err := json.Marshal(e.Operation)
 	if err == nil {
 		data, err = e.unknown.into(data)
@@ -129,11 +132,35 @@ func Decode(subject string, header nats.Header, data []byte) (Event, error) {
 	if e.Operation, e.unknown, err = readPayload(data); err != nil {
 		return Event{}, err
 	}
+	if err := e.named(); err != nil {
+		return Event{}, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
+	}
 	e.extensions = extensions(header)
 	if e.ChainKey() != key {
 		return Event{}, fmt.Errorf("%w: the payload is of %s, the subject of %s", ErrMalformed, e.ChainKey(), key)
 	}
 	return e, nil
+}
+
+// named returns what the payload does not name of the objects that it is about,
+// without which nobody can do or say anything of it. The database of a rejection may
+// have no name, for the request may have named none. A uid is not asked for: that of
+// the request is in the subject, and a chain that is begun to be ended may not know
+// the database's.
+func (e Event) named() error {
+	for _, object := range []struct {
+		member string
+		ref    Reference
+		named  bool
+	}{
+		{"request", e.Operation.Request, e.Operation.Request.Name != ""},
+		{"database", e.Operation.Database, e.Operation.Database.Name != "" || e.Fact == Rejected},
+	} {
+		if !object.named || object.ref.Kind == "" || object.ref.Namespace == "" {
+			return fmt.Errorf("%s names no object: kind %q, namespace %q, name %q", object.member, object.ref.Kind, object.ref.Namespace, object.ref.Name)
+		}
+	}
+	return nil
 }
 
 // escape percent-encodes what the CloudEvents binding asks for, and nothing

@@ -4,6 +4,9 @@
 package events_test
 
 import (
+	"encoding/json"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,6 +93,42 @@ func TestWhatIsNoEventIsMalformed(t *testing.T) {
 	for _, data := range []string{"", "{", "[]", "null", "{}", `{"claim":"a b"}`, `{"claim":">"}`} {
 		_, err := events.DecodeProgress([]byte(data))
 		require.ErrorIs(t, err, events.ErrMalformed, data)
+	}
+}
+
+// Well-formed JSON that does not say what it is about is no event either, and nobody
+// can publish one.
+func TestD13_AnEventNamesRequestAndDatabase(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil func(*events.Operation)
+		valid []events.Fact
+	}{
+		"all":                {spoil: func(*events.Operation) {}, valid: events.Facts()},
+		"database uid":       {spoil: func(op *events.Operation) { op.Database.UID = "" }, valid: events.Facts()},
+		"database name":      {spoil: func(op *events.Operation) { op.Database.Name = "" }, valid: []events.Fact{events.Rejected}},
+		"database kind":      {spoil: func(op *events.Operation) { op.Database.Kind = "" }},
+		"database namespace": {spoil: func(op *events.Operation) { op.Database.Namespace = "" }},
+		"database":           {spoil: func(op *events.Operation) { op.Database = events.Reference{} }},
+		"request name":       {spoil: func(op *events.Operation) { op.Request.Name = "" }},
+		"request kind":       {spoil: func(op *events.Operation) { op.Request.Kind = "" }},
+	} {
+		for _, fact := range events.Facts() {
+			message, err := events.Encode(sample(fact))
+			require.NoError(t, err)
+			e := sample(fact)
+			c.spoil(&e.Operation)
+			message.Data, err = json.Marshal(e.Operation)
+			require.NoError(t, err)
+			_, decoding := events.Decode(message.Subject, message.Header, message.Data)
+			_, encoding := events.Encode(e)
+			if slices.Contains(c.valid, fact) {
+				require.NoError(t, errors.Join(decoding, encoding), "%s of %s", name, fact)
+				continue
+			}
+			require.ErrorIs(t, decoding, events.ErrMalformed, "%s of %s", name, fact)
+			require.ErrorContains(t, encoding, "names no object", "%s of %s", name, fact)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func FuzzDecode(f *testing.F) {
 		message := golden(f, string(fact))
 		f.Add(message.Subject, message.Header.Get(events.HeaderTime), message.Header.Get(events.HeaderSource), message.Data)
 	}
-	payload := `{"request":{"namespace":"n","uid":"u"},`
+	payload := `{"request":{"kind":"R","namespace":"n","name":"r","uid":"u"},"database":{"kind":"K","namespace":"n","name":"d"},`
 	f.Add("opsrelay.v1.paused.k.n.u", "9999-12-31T23:59:59-23:59", "%", []byte(payload+`"deadline":"0000-01-01T00:00:00+23:59"}`))
 	f.Add("opsrelay.timeout.v1.x.k.n.u", "2026-03-01T12:00:00Z", "/opsrelay//opsrelay/%zz", []byte(payload+`"history":[{}]}`))
 	f.Fuzz(func(t *testing.T, subject, at, source string, data []byte) {

@@ -21,6 +21,7 @@ func TestD13_TheTimelineShowsWhatIsUnreadable(t *testing.T) {
 	b, ctx := bustest.Connect(t, "watcher"), bustest.Context(t)
 	first, err := b.Chain("watcher").Begin(ctx, events.First(events.Requested, "singlestore", events.Operation{
 		Request: events.Reference{Kind: "SinglestoreOpsRequest", Namespace: "demo", Name: "grow", UID: "u1"}, StepTimeout: 60,
+		Database: events.Reference{Kind: "Singlestore", Namespace: "demo", Name: "sdb"},
 	}))
 	require.NoError(t, err)
 	for _, uid := range []string{"u1", "u2"} {

@@ -129,11 +129,16 @@ func start(ctx context.Context, o options) error {
 	if err := o.complete(); err != nil {
 		return err
 	}
+	unlock, err := lockDataDir(o.dataDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	err := runCluster(ctx, o, func(r ready) error { return json.NewEncoder(os.Stdout).Encode(r) })
+	err = runCluster(ctx, o, func(r ready) error { return json.NewEncoder(os.Stdout).Encode(r) })
 	if info, statErr := os.Stat(o.log); err != nil && statErr == nil && info.Size() > 0 {
 		return fmt.Errorf("%w\nthe components' logs are kept in %s", err, o.log)
 	}

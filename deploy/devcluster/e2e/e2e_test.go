@@ -314,6 +314,21 @@ func (d *devcluster) awaitNoAttachment(t *testing.T) {
 }
 
 // TestTwoAtOnce also checks that nothing is left of a cluster that was killed.
+// A second cluster on one data directory ends at once, says who has it, and leaves
+// the first alone. Nothing of a lock is left by a cluster that was killed.
+func TestADataDirectoryIsOneProcessesAlone(t *testing.T) {
+	directory := t.TempDir()
+	first := start(t, "--data-dir="+directory)
+	out, err := exec.CommandContext(t.Context(), os.Getenv("DEVCLUSTER"), "--data-dir="+directory).CombinedOutput()
+	if want := "is in use by the process " + strconv.Itoa(first.cmd.Process.Pid); err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("the second ended with %v and said %q, want %q", err, out, want)
+	}
+	first.claim(t, "a", "online-immediate")
+	must(t, first.cmd.Process.Kill())
+	_ = first.cmd.Wait() // it was killed
+	start(t, "--data-dir="+directory)
+}
+
 func TestTwoAtOnce(t *testing.T) {
 	a, b := start(t), start(t)
 	children := childrenOf(t, a.cmd.Process.Pid)

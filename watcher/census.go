@@ -26,6 +26,8 @@ var (
 		"Databases that are paused for a request.", nil, nil)
 	descOldest = prometheus.NewDesc("opsrelay_pause_oldest_seconds",
 		"Age of the oldest pause that was taken for a request; 0 if there is none.", nil, nil)
+	descInstallations = prometheus.NewDesc("opsrelay_foreign_installations",
+		"Other installations that answer requests of the same namespaces, or have left some under way.", nil, nil)
 	descOrphans = prometheus.NewDesc("opsrelay_pauses_orphaned",
 		"Databases that are paused for a request which has ended or is gone.", nil, nil)
 )
@@ -44,7 +46,7 @@ type census struct{ *Watcher }
 
 // Describe implements prometheus.Collector.
 func (c *census) Describe(descs chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{descRequests, descAwaiting, descStalled, descPaused, descOldest, descOrphans} {
+	for _, desc := range []*prometheus.Desc{descRequests, descAwaiting, descStalled, descPaused, descOldest, descOrphans, descInstallations} {
 		descs <- desc
 	}
 }
@@ -53,6 +55,7 @@ func (c *census) Describe(descs chan<- *prometheus.Desc) {
 func (c *census) Collect(metrics chan<- prometheus.Metric) {
 	c.countRequests(metrics)
 	c.countPauses(metrics)
+	metrics <- gauge(descInstallations, c.installations())
 }
 
 // place is where a request is.

@@ -54,7 +54,7 @@ func (w *Watcher) takeBack(ctx context.Context, key types.NamespacedName) error 
 		if err != nil {
 			return err
 		}
-		if request != nil && request.DeletionTimestamp == nil && !request.Status.Phase.Terminal() {
+		if request != nil && (request.DeletionTimestamp == nil && !request.Status.Phase.Terminal() || w.leave(ctx, request)) {
 			continue
 		}
 		if err := w.cancelGone(ctx, events.Operation{Request: ref, Database: events.Reference{

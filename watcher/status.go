@@ -35,6 +35,9 @@ func (w *Watcher) Handle(ctx context.Context, e events.Event, _ bus.Confirm) (ev
 	if request == nil {
 		return events.Event{}, w.withoutRequest(ctx, e)
 	}
+	if w.leave(ctx, request) {
+		return events.Event{}, nil
+	}
 	if growthIsOver(e.Fact) {
 		w.growing.end(e.Operation.Request)
 	}
@@ -142,9 +145,10 @@ func (w *Watcher) read(ctx context.Context, ref events.Reference) (*kubedb.Singl
 
 // writeStatus replaces the status if it is another and nobody wrote in between.
 // A conflict comes back as it is; a request that is gone has no status. What the
-// API server refuses is put off, see [refusals].
+// API server refuses is put off, see [refusals]. The status of another installation's
+// request is not ours to write.
 func (w *Watcher) writeStatus(ctx context.Context, request *kubedb.SinglestoreOpsRequest, status kubedb.OpsRequestStatus) error {
-	if equality.Semantic.DeepEqual(request.Status, status) || !w.mayWrite(request, statusWrite) {
+	if equality.Semantic.DeepEqual(request.Status, status) || w.leave(ctx, request) || !w.mayWrite(request, statusWrite) {
 		return nil
 	}
 	patch, err := kubedb.StatusPatch(request, map[string]any{
@@ -173,11 +177,11 @@ func (w *Watcher) writeStatus(ctx context.Context, request *kubedb.SinglestoreOp
 // become.
 func (w *Watcher) patch(ctx context.Context, request *kubedb.SinglestoreOpsRequest, patch []byte, subresources ...string) error {
 	client := w.Client.SinglestoreOpsRequests(request.Namespace)
-	written, err := client.Patch(ctx, request.Name, types.MergePatchType, patch, metav1.PatchOptions{}, subresources...)
+	written, err := client.Patch(ctx, request.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kubedb.WatcherManager(w.Installation)}, subresources...)
 	if err != nil {
 		return err
 	}
-	written.ManagedFields = nil
+	kubedb.KeepInstallation(written)
 	w.written.Mutation(written)
 	return nil
 }

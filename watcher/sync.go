@@ -35,6 +35,9 @@ func (w *Watcher) advance(ctx context.Context, request *kubedb.SinglestoreOpsReq
 		key := types.NamespacedName{Namespace: request.Namespace, Name: request.Name}
 		w.waits.forget(key)
 		w.growing.forget(key)
+		w.leave(ctx, request)
+		return nil
+	case w.leave(ctx, request):
 		return nil
 	case request.DeletionTimestamp != nil: // somebody else's finalizer keeps it
 		return w.cancel(ctx, request, cancelled)

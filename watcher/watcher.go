@@ -57,6 +57,9 @@ type Config struct {
 	// LeaveOtherTypes leaves requests of types other than VolumeExpansion to
 	// somebody else instead of rejecting them.
 	LeaveOtherTypes bool
+	// Installation names this installation among those in the cluster; the replicas
+	// of one have the same. See [kubedb.CheckInstallation].
+	Installation string
 	// Workers is how many requests are looked at side by side.
 	Workers int
 	// Registerer gets the metrics of requests and pauses. It may be nil.
@@ -81,6 +84,8 @@ type Watcher struct {
 	departed   departed
 	refusals   refusals
 	rooms      rooms
+	started    time.Time
+	told       sync.Map // the names of other installations that were told of
 }
 
 // needs is what a watcher must be allowed to do to begin with a request: nobody
@@ -98,8 +103,12 @@ func New(config Config) (*Watcher, error) {
 		requests:  config.Client.SinglestoreOpsRequestInformer(config.Namespace),
 		databases: config.Client.SinglestoreInformer(config.Namespace),
 		waits:     waits{newest: map[types.NamespacedName]map[string]heard{}},
+		started:   time.Now(),
 	}
 	var err error
+	if err := w.requests.SetTransform(onlyInstallation); err != nil {
+		return nil, fmt.Errorf("watch requests: %w", err)
+	}
 	if w.written, err = newWritten(w.requests); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -107,6 +109,20 @@ func ClusterUID(ctx context.Context, core kubernetes.Interface) (string, error) 
 		return "", fmt.Errorf("read which cluster this is (the uid of namespace %s): %w", metav1.NamespaceSystem, err)
 	}
 	return string(namespace.UID), nil
+}
+
+// namespaceFile is where Kubernetes tells a pod its namespace.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// Installation is the name of an installation that was given none: in a pod its
+// namespace, else "local". A host's name would do for no replicas, and a container
+// has another each time.
+func Installation() string {
+	namespace, err := os.ReadFile(namespaceFile)
+	if err != nil {
+		return "local"
+	}
+	return strings.TrimSpace(string(namespace))
 }
 
 // ShutdownTimeout is how long a process may take to end: less than Kubernetes'

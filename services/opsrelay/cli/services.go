@@ -17,8 +17,10 @@ import (
 	"github.com/opsrelay/opsrelay/expander"
 	"github.com/opsrelay/opsrelay/pauser"
 	"github.com/opsrelay/opsrelay/services/bus"
+	"github.com/opsrelay/opsrelay/services/kubedb"
 	"github.com/opsrelay/opsrelay/services/petset"
 	"github.com/opsrelay/opsrelay/services/provisioner"
+	"github.com/opsrelay/opsrelay/services/runtime"
 	"github.com/opsrelay/opsrelay/updater"
 	"github.com/opsrelay/opsrelay/watcher"
 )
@@ -61,9 +63,13 @@ request's phase and conditions, as KubeDB writes them.`,
 			flags.DurationVar(&config.StepTimeout, "step-timeout", 30*time.Minute, "how long a step may take if the request has no spec.timeout")
 			flags.DurationVar(&config.RedriveAfter, "redrive-after", time.Minute, "how long a request may be under way without news before it is compared with its chain, which the broker may have lost")
 			flags.BoolVar(&config.LeaveOtherTypes, "leave-other-types", false, "leave requests of types other than VolumeExpansion alone instead of rejecting them")
+			flags.StringVar(&config.Installation, "installation", runtime.Installation(), "name of this installation, the same for its replicas: requests that another one answers are left to it (in a pod its namespace, else local). Renamed, give the old name until the requests under way have ended")
 			flags.IntVar(&config.Workers, "workers", 32, "requests that are looked at side by side")
 		},
 		run: func(ctx context.Context, env environment) error {
+			if err := kubedb.CheckInstallation(config.Installation); err != nil {
+				return fmt.Errorf("--installation: %w", err)
+			}
 			config.Client, config.Core, config.Namespace = env.clients.KubeDB, env.clients.Core, env.namespace
 			config.Chain, config.Registerer = env.bus.Chain("watcher"), env.registry
 			w, err := watcher.New(config)

@@ -144,7 +144,7 @@ func (p Patient) requests(ctx context.Context) []Finding {
 	case len(found) == 0:
 		found = append(found, ok(check, fmt.Sprintf("%d under way, none is stuck", underWay)))
 	}
-	return found
+	return append(found, installations(list.Items, time.Now())...)
 }
 
 // mostAsked bounds how many requests the API server is asked about.

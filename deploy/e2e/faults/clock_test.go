@@ -57,9 +57,7 @@ func (l *lane) timesAreWithin(began, ended time.Time) {
 	l.broker(func(js jetstream.JetStream) {
 		stream, err := js.Stream(l.ctx, events.Stream)
 		require.NoError(l.t, err)
-		for sequence := uint64(1); sequence <= stream.CachedInfo().State.LastSeq; sequence++ {
-			message, err := stream.GetMsg(l.ctx, sequence)
-			require.NoError(l.t, err)
+		for message := range l.facts(stream) {
 			e, err := events.Decode(message.Subject, message.Header, message.Data)
 			require.NoError(l.t, err)
 			require.WithinRange(l.t, e.Time, began.Add(-noise), ended.Add(noise), e.ID())

@@ -4,10 +4,13 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/opsrelay/opsrelay/deploy/invariant"
@@ -73,14 +76,29 @@ func (l *lane) chains() map[string][]events.Fact {
 	stream, err := conn.JetStream().Stream(l.ctx, events.Stream)
 	require.NoError(l.t, err)
 	chains := map[string][]events.Fact{}
-	for sequence := uint64(1); sequence <= stream.CachedInfo().State.LastSeq; sequence++ {
-		message, err := stream.GetMsg(l.ctx, sequence)
-		require.NoError(l.t, err)
+	for message := range l.facts(stream) {
 		fact, key, err := events.ParseSubject(message.Subject)
 		require.NoError(l.t, err)
 		chains[key.UID] = append(chains[key.UID], fact)
 	}
 	return chains
+}
+
+// facts are the messages of the stream that are facts, in order.
+func (l *lane) facts(stream jetstream.Stream) iter.Seq[*jetstream.RawStreamMsg] {
+	return func(yield func(*jetstream.RawStreamMsg) bool) {
+		for next := uint64(1); ; {
+			message, err := stream.GetMsg(l.ctx, next, jetstream.WithGetMsgSubject(events.AllFacts))
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				return
+			}
+			require.NoError(l.t, err)
+			if !yield(message) {
+				return
+			}
+			next = message.Sequence + 1
+		}
+	}
 }
 
 // requireRedelivered requires that the broker delivered at least twice as many

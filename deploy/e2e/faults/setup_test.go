@@ -40,6 +40,7 @@ type lane struct {
 	requests *view
 	// databases is one of its databases.
 	databases *view
+	checker   *invariant.Checker
 }
 
 // newLane returns a lane. The invariants are checked, and that no effect was
@@ -60,7 +61,7 @@ func newLane(t *testing.T, options stack.Options) *lane {
 	if options.Processes == nil {
 		options.Processes = stack.Relay
 	}
-	checker, err := invariant.Watch(ctx, invariant.Options{
+	l.checker, err = invariant.Watch(ctx, invariant.Options{
 		Client: l.client, Core: core, Namespace: l.namespace, AuditLog: shared.Cluster.AuditLog,
 	})
 	require.NoError(t, err)
@@ -68,19 +69,19 @@ func newLane(t *testing.T, options stack.Options) *lane {
 	l.databases = l.view(l.client.SinglestoreInformer(l.namespace))
 	l.stack, err = stack.Start(ctx, options)
 	require.NoError(t, err)
-	t.Cleanup(func() { l.finish(checker, options.Processes) })
+	t.Cleanup(func() { l.finish(options.Processes) })
 	return l
 }
 
 // finish stops the services and checks the invariants; after a failure it prints
 // what a person needs.
-func (l *lane) finish(checker *invariant.Checker, instances []string) {
+func (l *lane) finish(instances []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := l.stack.Stop(); err != nil {
 		l.t.Errorf("stop: %v", err)
 	}
-	broken, err := checker.Check(ctx)
+	broken, err := l.checker.Check(ctx)
 	if err != nil {
 		l.t.Errorf("check the invariants: %v", err)
 	}
@@ -244,12 +245,16 @@ func (l *lane) resumed(name string) {
 	require.False(l.t, kubedb.IsPaused(db), "%s is paused: %+v", name, db.Status.Conditions)
 }
 
-// settled waits until every message has been handled.
+// settled waits until every message has been handled, but as a timer: there facts wait
+// for their deadlines.
 func (l *lane) settled() {
 	conn, err := l.stack.Connect(l.ctx, "settled")
 	require.NoError(l.t, err)
 	defer func() { require.NoError(l.t, conn.Close(l.ctx)) }()
 	for _, consumer := range events.Consumers() {
+		if consumer.Name == events.TimeoutConsumer.Name {
+			continue
+		}
 		bound, err := conn.JetStream().Consumer(l.ctx, consumer.Stream, consumer.Name)
 		require.NoError(l.t, err)
 		require.Eventually(l.t, func() bool {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -33,11 +34,15 @@ const (
 	// a process is frozen at most: longer than the broker waits for it.
 	longestCalm   = 200 * time.Millisecond
 	longestFreeze = 3 * time.Second
+	// faultsAtTheEnd is how many faults there are while the namespace goes.
+	faultsAtTheEnd = 20
 )
 
 // A storm: while 30 databases grow again and again, processes are killed, frozen
-// and started anew, the broker is, everything is delivered again, consumers are
-// deleted and recreated, and somebody takes pauses away, as a seed says. SEED replays one, DURATION lets it last longer (`make chaos`).
+// and restarted, the broker is, everything is delivered again, consumers are deleted
+// and recreated, and somebody takes pauses away, as a seed says; at the end the
+// namespace goes with requests under way. SEED replays one, DURATION lets it last
+// longer (`make chaos`).
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	seed, lasts := stormOptions(t)
@@ -87,6 +92,35 @@ func TestStorm(t *testing.T) {
 	}
 	t.Logf("storm: %d requests", requests)
 	require.GreaterOrEqual(t, requests, stormDatabases)
+	storm.endOfNamespace(databases)
+}
+
+// endOfNamespace deletes the namespace while requests are under way and the storm
+// goes on. Nothing of the relay keeps it, and every chain ends.
+func (s *storm) endOfNamespace(databases []*kubedb.Singlestore) {
+	s.checker.ExcuseNamespace()
+	for _, db := range databases {
+		s.create(expansion(db.Name+"-last", db.Name, 500, 0, 0))
+	}
+	require.NoError(s.t, shared.Clients.Core.CoreV1().Namespaces().Delete(s.ctx, s.namespace, metav1.DeleteOptions{}))
+	for range faultsAtTheEnd {
+		require.NoError(s.t, s.strike())
+	}
+	s.thaws.Wait()
+	var last *corev1.Namespace
+	require.Eventually(s.t, func() bool {
+		namespace, err := shared.Clients.Core.CoreV1().Namespaces().Get(s.ctx, s.namespace, metav1.GetOptions{})
+		last = namespace
+		return apierrors.IsNotFound(err)
+	}, patience, 200*time.Millisecond, "the namespace stays: %+v", &last)
+	require.Eventually(s.t, func() bool {
+		for _, facts := range s.chains() {
+			if !facts[len(facts)-1].Ends() {
+				return false
+			}
+		}
+		return true
+	}, patience, time.Second, "chains have not ended")
 }
 
 // stormOptions are what the environment asks for.
@@ -244,6 +278,9 @@ func (s *storm) recreate(consumer events.Consumer) error {
 // an old cache does, or a person.
 func (s *storm) takePause(name string) error {
 	db, err := s.client.Singlestores(s.namespace).Get(s.ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil // its namespace goes
+	}
 	if err != nil || !kubedb.IsPaused(db) {
 		return err
 	}
@@ -252,7 +289,7 @@ func (s *storm) takePause(name string) error {
 		return err
 	}
 	_, err = s.client.Singlestores(s.namespace).Patch(s.ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{}, "status")
-	if apierrors.IsInvalid(err) {
+	if apierrors.IsInvalid(err) || apierrors.IsNotFound(err) {
 		return nil // somebody was faster
 	}
 	return err

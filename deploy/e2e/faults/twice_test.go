@@ -4,8 +4,13 @@
 package faults
 
 import (
+	"cmp"
+	"encoding/json"
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/opsrelay/opsrelay/deploy/invariant"
 )
@@ -22,6 +27,7 @@ func twice(writes []invariant.Write, namespace string) []string {
 	var lines []string
 	seen := map[string]bool{}
 	last := map[string]string{}
+	statuses := map[string][]invariant.Write{}
 	for _, write := range writes {
 		if write.Namespace != namespace || write.Service == "provisioner" || write.Service == "petset" {
 			continue
@@ -44,14 +50,42 @@ func twice(writes []invariant.Write, namespace string) []string {
 		case write.Resource == "pods" && last[object] == key:
 			repeated = false // the API server finds nothing to change
 		case write.Resource == "singlestoreopsrequests/status":
-			// What a request waits for comes and goes, and comes again: then its
-			// status is what it was before.
-			repeated = last[object] == key
+			statuses[object] = append(statuses[object], write)
+			continue
 		}
 		if repeated {
 			lines = append(lines, "done twice: "+key)
 		}
 		seen[key], last[object] = true, key
+	}
+	for object, writes := range statuses {
+		lines = append(lines, twiceInARow(object, writes)...)
+	}
+	return lines
+}
+
+// twiceInARow lists the statuses of an object that were written when they were there
+// already. What a request waits for comes and goes, and comes again: then its status
+// is what it was before, which is not twice. The order is that of the versions which
+// they were written against, for the audit log may have it otherwise.
+func twiceInARow(object string, writes []invariant.Write) []string {
+	version := func(write invariant.Write) int {
+		var patch struct {
+			Metadata struct {
+				ResourceVersion int `json:",string"`
+			}
+		}
+		_ = json.Unmarshal([]byte(write.Body), &patch) // without a version they are as they come
+		return patch.Metadata.ResourceVersion
+	}
+	slices.SortStableFunc(writes, func(a, b invariant.Write) int { return cmp.Compare(version(a), version(b)) })
+	var lines []string
+	for i, write := range writes[1:] {
+		before := writes[i]
+		if volatile.ReplaceAllString(before.Body, "") == volatile.ReplaceAllString(write.Body, "") {
+			lines = append(lines, fmt.Sprintf("done twice: %s: at %s %s, at %s %s", object,
+				before.Time.Format(time.StampMilli), before.Body, write.Time.Format(time.StampMilli), write.Body))
+		}
 	}
 	return lines
 }

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -63,9 +64,21 @@ type auditEvent struct {
 // ReadAuditLog returns the writes of Opsrelay's services that the API server
 // carried out, in the order of their answers.
 func ReadAuditLog(path string) ([]Write, error) {
+	return readWrites(path, func(code int) bool { return code < 300 })
+}
+
+// ReadUncertainWrites returns the writes of Opsrelay's services that the API server
+// may have carried out and did not say so: most often because who asked was killed
+// meanwhile.
+func ReadUncertainWrites(path string) ([]Write, error) {
+	const clientClosedRequest = 499
+	return readWrites(path, func(code int) bool { return code == clientClosedRequest || code >= http.StatusInternalServerError })
+}
+
+func readWrites(path string, answered func(code int) bool) ([]Write, error) {
 	var writes []Write
 	err := eachOfServices(path, func(service string, event auditEvent) {
-		if slices.Contains(writeVerbs, event.Verb) && !strings.Contains(event.RequestURI, "dryRun=All") && event.ResponseStatus.Code < 300 {
+		if slices.Contains(writeVerbs, event.Verb) && !strings.Contains(event.RequestURI, "dryRun=All") && answered(event.ResponseStatus.Code) {
 			writes = append(writes, event.write(service))
 		}
 	})

@@ -89,7 +89,11 @@ func (l *lane) finish(instances []string) {
 	if err != nil {
 		l.t.Errorf("read the audit log: %v", err)
 	}
-	for _, line := range append(broken, twice(writes, l.namespace)...) {
+	uncertain, err := invariant.ReadUncertainWrites(shared.Cluster.AuditLog)
+	if err != nil {
+		l.t.Errorf("read the audit log: %v", err)
+	}
+	for _, line := range append(broken, twice(writes, uncertain, l.namespace)...) {
 		l.t.Errorf("%s", line)
 	}
 	if !l.t.Failed() {

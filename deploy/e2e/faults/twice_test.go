@@ -23,7 +23,7 @@ var pausedBy = regexp.MustCompile(`Paused by [^"]+`)
 
 // twice lists what a service of the relay did again in the namespace: a write
 // that says the same of the same object as an earlier one of its.
-func twice(writes []invariant.Write, namespace string) []string {
+func twice(writes, uncertain []invariant.Write, namespace string) []string {
 	var lines []string
 	seen := map[string]bool{}
 	last := map[string]string{}
@@ -59,16 +59,20 @@ func twice(writes []invariant.Write, namespace string) []string {
 		seen[key], last[object] = true, key
 	}
 	for object, writes := range statuses {
-		lines = append(lines, twiceInARow(object, writes)...)
+		between := slices.DeleteFunc(slices.Clone(uncertain), func(write invariant.Write) bool {
+			return write.Namespace != namespace || write.Service+" "+write.Verb+" "+write.Resource+" "+write.Name != object
+		})
+		lines = append(lines, twiceInARow(object, writes, between)...)
 	}
 	return lines
 }
 
 // twiceInARow lists the statuses of an object that were written when they were there
 // already. What a request waits for comes and goes, and comes again: then its status
-// is what it was before, which is not twice. The order is that of the versions which
-// they were written against, for the audit log may have it otherwise.
-func twiceInARow(object string, writes []invariant.Write) []string {
+// is what it was before, which is not twice; what came in between may be uncertain, for
+// its writer was killed. The order is that of the versions which they were written
+// against, for the audit log may have it otherwise.
+func twiceInARow(object string, writes, between []invariant.Write) []string {
 	version := func(write invariant.Write) int {
 		var patch struct {
 			Metadata struct {
@@ -78,6 +82,7 @@ func twiceInARow(object string, writes []invariant.Write) []string {
 		_ = json.Unmarshal([]byte(write.Body), &patch) // without a version they are as they come
 		return patch.Metadata.ResourceVersion
 	}
+	writes = slices.Concat(writes, between)
 	slices.SortStableFunc(writes, func(a, b invariant.Write) int { return cmp.Compare(version(a), version(b)) })
 	var lines []string
 	for i, write := range writes[1:] {

@@ -214,7 +214,8 @@ func TestD21_TheNamespaceGoesWhileAPodIsHeld(t *testing.T) {
 	b.fault("data-sdb-leaf-1", cluster.Fault{Delay: "5s"})
 	b.create(fixture.Expansion("grow", "sdb", fixture.Sizes{Leaf: "11Gi"}, offline, always))
 	b.heldDead("sdb-leaf-1")
-	require.NoError(t, b.core.CoreV1().Namespaces().Delete(b.ctx, b.namespace, metav1.DeleteOptions{}))
+	b.checker.ExcuseNamespace()
+	b.deleteNamespace()
 	require.Eventually(t, func() bool {
 		pods, err := b.core.CoreV1().Pods(b.namespace).List(b.ctx, metav1.ListOptions{})
 		return err == nil && len(pods.Items) == 0

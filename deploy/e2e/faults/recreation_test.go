@@ -140,7 +140,7 @@ func TestD03_NobodyAsksForTheStatefulSet(t *testing.T) {
 	}
 	setFinalizers(`["` + keep + `"]`)
 	request := expansion("grow", "one", 2, 0, 0)
-	request.Spec.Apply, request.Spec.Timeout = kubedb.ApplyAlways, &metav1.Duration{Duration: 10 * time.Second}
+	request.Spec.Apply, request.Spec.Timeout = kubedb.ApplyAlways, &metav1.Duration{Duration: 30 * time.Second}
 	l.create(request)
 	l.mustEnd("grow", kubedb.OpsFailed)
 	going, err := l.client.StatefulSets(l.namespace).Get(l.ctx, "one", metav1.GetOptions{})

@@ -13,7 +13,7 @@ import (
 func entry(manager string, operation metav1.ManagedFieldsOperationType, subresource, fields string) metav1.ManagedFieldsEntry {
 	return metav1.ManagedFieldsEntry{
 		Manager: manager, Operation: operation, APIVersion: "apps/v1", Subresource: subresource, FieldsType: "FieldsV1",
-		FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+		FieldsV1: metav1.NewFieldsV1(fields),
 	}
 }
 
@@ -51,7 +51,7 @@ func TestFieldsOfThePolicy(t *testing.T) {
 	fields, err := fieldsAt(before, "f:spec", "f:persistentVolumeClaimRetentionPolicy")
 	require.NoError(t, err)
 	require.Len(t, fields, 2)
-	require.JSONEq(t, `{"f:spec":{`+policy+`}}`, string(fields[0].FieldsV1.Raw))
+	require.JSONEq(t, `{"f:spec":{`+policy+`}}`, fields[0].FieldsV1.GetRawString())
 
 	changed := []metav1.ManagedFieldsEntry{
 		entry("gitops", metav1.ManagedFieldsOperationApply, "", `{"f:spec":{"f:persistentVolumeClaimRetentionPolicy":{"f:whenScaled":{}},"f:replicas":{}}}`),
@@ -61,6 +61,6 @@ func TestFieldsOfThePolicy(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, restored, len(before))
 	for i := range before {
-		require.JSONEq(t, string(before[i].FieldsV1.Raw), string(restored[i].FieldsV1.Raw))
+		require.JSONEq(t, before[i].FieldsV1.GetRawString(), restored[i].FieldsV1.GetRawString())
 	}
 }

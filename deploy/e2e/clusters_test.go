@@ -6,13 +6,13 @@ package e2e
 import (
 	"io"
 	"net/http"
+	"strings"
 	"os/exec"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/opsrelay/opsrelay/deploy/e2e/fixture"
@@ -77,15 +77,18 @@ func TestC07_TheBrokerOfAnotherCluster(t *testing.T) {
 func (b *bundle) unready(address, reason string) {
 	b.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	require.EventuallyWithT(b, func(c *assert.CollectT) {
+	var last string
+	require.Eventually(b, func() bool {
 		response, err := client.Get("http://" + address + "/readyz")
-		require.NoError(c, err)
-		defer func() { _ = response.Body.Close() }()
+		if err != nil {
+			last = err.Error()
+			return false
+		}
+		defer func() { _ = response.Body.Close() }() // it was read
 		body, err := io.ReadAll(response.Body)
-		require.NoError(c, err)
-		require.Equal(c, http.StatusServiceUnavailable, response.StatusCode)
-		require.Contains(c, string(body), reason)
-	}, patience, 50*time.Millisecond)
+		last = response.Status + ": " + string(body)
+		return err == nil && response.StatusCode == http.StatusServiceUnavailable && strings.Contains(last, reason)
+	}, patience, 50*time.Millisecond, "%s is not unready for %q: %v", address, reason, &last)
 }
 
 // Every fact says of which cluster it is.

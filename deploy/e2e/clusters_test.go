@@ -6,8 +6,8 @@ package e2e
 import (
 	"io"
 	"net/http"
-	"strings"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"

@@ -33,7 +33,9 @@ func TestD10_NoKeyIsTwiceInAnEntryOfTheLogOfUp(t *testing.T) {
 		require.NoError(t, err)
 		return string(text)
 	}
-	require.Eventually(t, func() bool { return strings.Contains(read(), "controller started") }, patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return strings.Contains(read(), "controller started") && strings.Contains(read(), `"service":"pauser"`)
+	}, patience, 20*time.Millisecond)
 	require.NoError(t, up.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, up.Wait(), read())
 	require.NoError(t, log.Close())

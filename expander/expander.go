@@ -199,7 +199,7 @@ func (g *growth) report(ctx context.Context, component *events.Component) (err e
 func (g *growth) readWorkload(ctx context.Context) error {
 	set, err := g.client.Workload(ctx, g.namespace, g.component.Workload)
 	if apierrors.IsNotFound(err) {
-		return g.notThere(ReasonWorkloadGone, "the workload was deleted while its volumes grew")
+		return g.workloadGone(ctx)
 	}
 	if err == nil {
 		err = set.Invalid()
@@ -213,6 +213,24 @@ func (g *growth) readWorkload(ctx context.Context) error {
 	g.workloads.follow(set.Kind)
 	g.use(set)
 	return nil
+}
+
+// workloadGone is the failure of a workload that was deleted, which follows where its
+// database was: then that is the reason.
+func (g *growth) workloadGone(ctx context.Context) error {
+	database, gone := g.event.Operation.Database, false
+	err := g.client.WaitSinglestore(ctx, database.Namespace, database.Name, func(db *kubedb.Singlestore) bool {
+		gone = db == nil || string(db.UID) != database.UID || db.DeletionTimestamp != nil
+		return true
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("expand workload %s/%s, which is gone: %w", g.namespace, g.component.Workload, err)
+	case gone:
+		return g.notThere(kubedb.ReasonDatabaseGone, "the database was deleted while its volumes grew; create a new request if there is a new database")
+	default:
+		return g.notThere(ReasonWorkloadGone, "the workload was deleted while its volumes grew")
+	}
 }
 
 // use has the volumes grown that the workload has now.

@@ -85,7 +85,7 @@ var scenarios = []scenario{
 		l.condition(name, kubedb.ConditionDatabasePauseSucceeded)
 		require.NoError(l.t, l.client.SinglestoreOpsRequests(l.namespace).Delete(l.ctx, name, metav1.DeleteOptions{}))
 		await(l, l.requests, name, "gone", func(r *kubedb.SinglestoreOpsRequest) bool { return r == nil })
-		l.resumed("sdb")
+		l.isResumed("sdb") // a request is gone before that
 		undo()
 	}},
 	{"rejected", "", func(l *lane, n int) {

@@ -249,6 +249,15 @@ func (l *lane) resumed(name string) {
 	require.False(l.t, kubedb.IsPaused(db), "%s is paused: %+v", name, db.Status.Conditions)
 }
 
+// isResumed waits until nobody holds the database paused.
+func (l *lane) isResumed(name string) {
+	ctx, cancel := context.WithTimeout(l.ctx, patience)
+	defer cancel()
+	require.NoError(l.t, l.client.WaitSinglestore(ctx, l.namespace, name, func(db *kubedb.Singlestore) bool {
+		return db != nil && !kubedb.IsPaused(db)
+	}), "%s stays paused", name)
+}
+
 // settled waits until every message has been handled, but as a timer: there facts wait
 // for their deadlines.
 func (l *lane) settled() {

@@ -125,7 +125,7 @@ func TestF46_AWriteArrivesAfterTheEnd(t *testing.T) {
 			require.NoError(t, l.client.SinglestoreOpsRequests(l.namespace).Delete(l.ctx, "grow", metav1.DeleteOptions{}))
 			await(l, l.requests, "grow", "gone", func(r *kubedb.SinglestoreOpsRequest) bool { return r == nil })
 			l.settled()
-			l.resumed("sdb")
+			l.isResumed("sdb")
 
 			before := l.writesOf(service)
 			release()

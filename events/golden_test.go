@@ -22,7 +22,7 @@ import (
 )
 
 // Other tests read the files, so: go test ./events -run OnTheWire -update
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // A golden file is a message as it is on the wire, its payload indented. A
 // change of one is a change of the contract: it may add, and nothing else.

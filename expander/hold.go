@@ -133,7 +133,7 @@ func budgetWords(err error) string {
 // any more.
 func (x *Expander) Release(ctx context.Context, e, last events.Event) error {
 	if e.Operation.Mode == events.Online || last.Fact == events.Requested || last.Fact == events.Paused {
-		return nil // the request began anew, and may hold a pod again
+		return nil // the request was begun a second time, and may hold a pod again
 	}
 	return x.releaseAll(ctx, e.Operation.Database.Namespace, e.Operation.Request.UID)
 }

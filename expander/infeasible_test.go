@@ -72,7 +72,7 @@ func TestWhoseInfeasibleItIs(t *testing.T) {
 		refused bool // with either policy
 		back    bool // it was taken back: refused if the request recovers
 		over    bool // nothing is left to do if the request recovers
-		again   bool // the storage is asked anew
+		again   bool // the storage is asked again
 	}{
 		{"not asked yet", state{"10Gi", "10Gi", "", "", ""}, false, false, false, false},
 		{"in progress", state{"11Gi", "10Gi", "11Gi", inProgress, "u"}, false, false, false, false},

@@ -22,7 +22,7 @@ type Databases struct {
 }
 
 // NewDatabases returns a view of the databases of a namespace, or of all if it is
-// empty. It is live while a [Keeper] runs; it needs list and watch on databases.
+// empty. It is live while a [Sweeper] runs; it needs list and watch on databases.
 func NewDatabases(client *kubedb.Client, namespace string) (*Databases, error) {
 	d := &Databases{informer: client.SinglestoreInformer(namespace)}
 	if err := d.informer.SetTransform(conditionsOnly); err != nil {

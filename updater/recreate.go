@@ -41,7 +41,7 @@ import (
 // Up to the deletion only the step itself goes on, and whoever ends the request
 // takes the mark off, which makes the deletion a conflict. From the deletion on
 // there is one way only, and whoever comes by goes it: this step, a redelivery, a
-// Release, the [Keeper]. Each write is on condition that nothing was written since
+// Release, the [Sweeper]. Each write is on condition that nothing was written since
 // it was decided.
 
 // recreation is the renewal of one component's StatefulSet for a request.

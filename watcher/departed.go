@@ -24,7 +24,7 @@ import (
 // departed are the requests that were deleted before they had ended, by name: an
 // object of that name that is there now is another request. A request has no
 // finalizer of ours, so nobody waits for us; what is forgotten here when the
-// process dies is found again by its chain's timer, see [Watcher.findDeparted].
+// process dies is found again by its chain, see [Watcher.findDeparted].
 type departed struct {
 	mu       sync.Mutex
 	requests map[types.NamespacedName][]events.Reference

@@ -30,11 +30,11 @@ const growingRest = 5 * time.Second
 // growing is what was heard of the volumes of the requests under way.
 type growing struct {
 	mu       sync.Mutex
-	requests map[types.NamespacedName]*strides
+	requests map[types.NamespacedName]*heardProgress
 }
 
-// strides is the newest progress of each component of one request.
-type strides struct {
+// heardProgress is the newest progress of each component of one request.
+type heardProgress struct {
 	uid    string
 	newest map[string]events.Progress
 	due    time.Time // when it is to be written; zero if it was
@@ -48,9 +48,9 @@ func (g *growing) hear(p events.Progress, now time.Time, rest time.Duration) (lo
 	key := types.NamespacedName{Namespace: p.Request.Namespace, Name: p.Request.Name}
 	h := g.requests[key]
 	if h == nil || h.uid != p.Request.UID {
-		h = &strides{uid: p.Request.UID, newest: map[string]events.Progress{}}
+		h = &heardProgress{uid: p.Request.UID, newest: map[string]events.Progress{}}
 		if g.requests == nil {
-			g.requests = map[types.NamespacedName]*strides{}
+			g.requests = map[types.NamespacedName]*heardProgress{}
 		}
 		g.requests[key] = h
 	}
@@ -96,7 +96,7 @@ func (g *growing) forget(key types.NamespacedName) {
 }
 
 // String is a line for each component.
-func (h *strides) String() string {
+func (h *heardProgress) String() string {
 	var lines []string
 	for _, component := range slices.Sorted(maps.Keys(h.newest)) {
 		p := h.newest[component]

@@ -15,7 +15,7 @@ import (
 // requests, and neither hears of the other's chains. What tells them apart is the
 // field manager of a request's status, which is the name of its installation.
 //
-// Prevented is that a request which one of them writes is begun, driven anew, ended
+// Prevented is that a request which one of them writes is begun, re-driven, ended
 // or written by the other's watcher. Not prevented is that both begin a chain of a
 // new request at the same moment, before either has written a word: the second is
 // told by its first write, which conflicts, and its chain then runs in silence.

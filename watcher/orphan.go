@@ -67,7 +67,7 @@ func (w *Watcher) takeBack(ctx context.Context, key types.NamespacedName) error 
 }
 
 // cancelGone ends the chain of a request that is gone or has ended. A chain that the broker
-// has lost is begun anew to be ended: it names no volumes, so that nothing but
+// has lost is begun again to be ended: it names no volumes, so that nothing but
 // its end can come of it.
 func (w *Watcher) cancelGone(ctx context.Context, op events.Operation) error {
 	first := events.First(events.Requested, kind, op)

@@ -19,7 +19,7 @@ import (
 
 // redrive compares a request that has been under way without news for a while
 // with its chain, which may have been lost with the broker's data, and drives it
-// anew: idempotent steps run through what is true already.
+// again: idempotent steps run through what is true already.
 func (w *Watcher) redrive(ctx context.Context, request *kubedb.SinglestoreOpsRequest) error {
 	key := types.NamespacedName{Namespace: request.Namespace, Name: request.Name}
 	if quiet := w.Chain.Now().Sub(lastNews(request)); quiet < w.RedriveAfter && !w.refusals.has(request, statusWrite) {
@@ -47,7 +47,7 @@ func (w *Watcher) redrive(ctx context.Context, request *kubedb.SinglestoreOpsReq
 		_, err = w.Chain.Follow(ctx, first, first.Failed(*refused(request, refusal)))
 		return err
 	}
-	zerolog.Ctx(ctx).Warn().Stringer("request", key).Msg("the broker has lost the chain of a request under way, beginning it anew")
+	zerolog.Ctx(ctx).Warn().Stringer("request", key).Msg("the broker has lost the chain of a request under way, beginning it again")
 	return w.begin(ctx, events.First(events.Requested, kind, w.operation(request, p)))
 }
 

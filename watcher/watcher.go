@@ -137,7 +137,7 @@ func New(config Config) (*Watcher, error) {
 		return nil, err
 	}
 	if config.Registerer != nil {
-		if err := config.Registerer.Register(&census{Watcher: w}); err != nil {
+		if err := config.Registerer.Register(&collector{Watcher: w}); err != nil {
 			return nil, fmt.Errorf("register the metrics of requests: %w", err)
 		}
 	}

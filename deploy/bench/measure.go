@@ -181,7 +181,7 @@ type sight struct {
 }
 
 // look reads all counters; the audit log since it was last read.
-func (b *bench) look(ctx context.Context, anew bool) (sight, error) {
+func (b *bench) look(ctx context.Context, again bool) (sight, error) {
 	s := sight{usage: map[string]usage{}}
 	var err error
 	if s.requests, err = b.audit.next(); err != nil {
@@ -194,7 +194,7 @@ func (b *bench) look(ctx context.Context, anew bool) (sight, error) {
 		if s.usage[name], err = readUsage(pid); err != nil {
 			return s, fmt.Errorf("what %s has used: %w", name, err)
 		}
-		if !anew {
+		if !again {
 			continue
 		}
 		if err := forgetPeak(pid); err != nil {

@@ -62,7 +62,7 @@ func readUsage(pid int) (usage, error) {
 	return u, nil
 }
 
-// forgetPeak has the kernel begin anew with the peak of a process.
+// forgetPeak has the kernel start over with the peak of a process.
 func forgetPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }

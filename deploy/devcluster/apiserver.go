@@ -135,7 +135,7 @@ func (c *cluster) apiServerArgs() ([]string, error) {
 		return nil, fmt.Errorf("write the audit policy: %w", err)
 	}
 	// Blocking: an entry is in the file when its request is answered.
-	// Whoever reads it remembers how far: it is not begun anew after 100 MB.
+	// Whoever reads it remembers how far: it is not begun again after 100 MB.
 	return append(args, "--audit-policy-file="+policy, "--audit-log-path="+c.auditLog, "--audit-log-mode=blocking",
 		"--audit-log-maxsize=1000000"), nil
 }

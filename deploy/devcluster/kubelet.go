@@ -106,7 +106,7 @@ func (e *nodeExpander) podChanged(old, pod *corev1.Pod) {
 	}
 	for _, claim := range claimsOf(pod) {
 		if old.Status.Phase != corev1.PodRunning {
-			e.forget(claim) // it is mounted anew
+			e.forget(claim) // it is mounted again
 		}
 		e.nudge(claim)
 		e.queue.add(claim)

@@ -25,7 +25,7 @@ const validity = 365 * 24 * time.Hour
 
 // pki is the cluster's certificate authority and its files. The authority and
 // the key of the service accounts' tokens are kept in the data directory, so
-// that kubeconfigs and tokens outlive a restart; the rest is issued anew.
+// that kubeconfigs and tokens outlive a restart; the rest is issued again.
 type pki struct {
 	dir   string
 	ca    *x509.Certificate

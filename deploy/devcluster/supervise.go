@@ -19,7 +19,7 @@ import (
 const (
 	firstRestart  = 100 * time.Millisecond
 	lastRestart   = 5 * time.Second
-	stableAfter   = 10 * time.Second // its back-off starts anew when it ran this long
+	stableAfter   = 10 * time.Second // its back-off starts over when it ran this long
 	stopGraceTime = 3 * time.Second  // from SIGTERM to SIGKILL
 )
 

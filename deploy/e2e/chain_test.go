@@ -150,7 +150,7 @@ func (b *bundle) reach(db string, fact events.Fact, stopped string) *kubedb.Sing
 }
 
 // A database that is deleted under way ends its request, and nothing is made
-// anew for it.
+// again for it.
 func TestF47_DatabaseDeleted(t *testing.T) {
 	b := setup(t)
 	b.growing("grow", "sdb")
@@ -206,7 +206,7 @@ func TestF53_F54_APIServerStopped(t *testing.T) {
 }
 
 // The stream is deleted under the running services, and provisioned again: they
-// find it, and the request is driven anew.
+// find it, and the request is re-driven.
 func TestF55_StreamDeletedInTheMiddle(t *testing.T) {
 	b := setupOwn(t, stack.Options{Args: quickRedrive})
 	b.growing("grow", "sdb")

@@ -31,7 +31,7 @@ func (b *bundle) prints(golden, text string) {
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(b, err)
-	require.Equal(b, string(want), text, "%s; to write it anew: go test ./deploy/e2e -run 'TestCommand|TestDoctor' -update", file)
+	require.Equal(b, string(want), text, "%s; to rewrite it: go test ./deploy/e2e -run 'TestCommand|TestDoctor' -update", file)
 }
 
 // unsteady is what differs from run to run, and what it becomes, in this order.

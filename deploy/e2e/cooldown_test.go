@@ -47,7 +47,7 @@ func TestF51_TheStorageTakesNoMore(t *testing.T) {
 	require.Contains(t, message, "next attempt is at "+expansions[0].Add(24*time.Hour).UTC().Format(time.RFC3339))
 	require.False(t, kubedb.IsPaused(b.ready("one")))
 
-	// A request that is made anew by another watcher is told the same.
+	// A request that is recreated by another watcher is told the same.
 	require.NoError(t, b.stack.KillService("watcher"))
 	require.NoError(t, b.client.SinglestoreOpsRequests(b.namespace).Delete(b.ctx, "third", metav1.DeleteOptions{}))
 	b.gone("third")

@@ -156,7 +156,7 @@ func TestWaitsForReady(t *testing.T) {
 }
 
 // Every service is killed, or asked to stop, while volumes grow: the request
-// ends right after they are started anew.
+// ends right after they are restarted.
 func TestRestartOfEveryService(t *testing.T) {
 	b := setupOwn(t, stack.Options{})
 	b.createDatabase(fixture.Topology("sdb", fixture.ClassOnline))

@@ -27,7 +27,7 @@ import (
 )
 
 // go test ./deploy/e2e -run 'TestPlan|TestF' -update
-var update = flag.Bool("update", false, "write the golden files of opsrelay plan anew")
+var update = flag.Bool("update", false, "rewrite the golden files of opsrelay plan")
 
 // The exit codes of opsrelay plan.
 const (

@@ -59,7 +59,7 @@ func TestF48_QueueGoesOnAfterAFailure(t *testing.T) {
 	require.Equal(t, kubedb.OpsSuccessful, second.Status.Phase, fixture.FailureOf(second))
 }
 
-// The broker loses everything while a volume grows: the request is driven anew,
+// The broker loses everything while a volume grows: the request is re-driven,
 // and ends right.
 func TestF55_StreamWipedInTheMiddle(t *testing.T) {
 	b := setupOwn(t, stack.Options{Args: map[string][]string{"watcher": {"--redrive-after=2s"}}})

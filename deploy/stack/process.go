@@ -125,7 +125,7 @@ func (s *Stack) Signal(name string, signal syscall.Signal) error {
 }
 
 // Died returns a channel that is closed when the service has ended. One that
-// ended by itself is to be killed before it is started anew.
+// ended by itself is to be killed before it is restarted.
 func (s *Stack) Died(name string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

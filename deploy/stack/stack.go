@@ -3,7 +3,7 @@
 
 // Package stack runs all of Opsrelay on a development cluster as it runs in
 // production: a broker, and each service as a process of its own with its own
-// identity, which can be stopped, killed and started anew.
+// identity, which can be stopped, killed and restarted.
 package stack
 
 import (
@@ -179,7 +179,7 @@ func (s *Stack) listen(port int) error {
 	return nil
 }
 
-// RestartBroker stops the broker in this process, and starts it anew with its
+// RestartBroker stops the broker in this process, and starts it again with its
 // data, at its address.
 func (s *Stack) RestartBroker() error {
 	address, ok := s.broker.Addr().(*net.TCPAddr)

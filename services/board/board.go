@@ -30,7 +30,7 @@ type Config struct {
 	Namespace string
 	// Since is how far back the history goes.
 	Since time.Duration
-	// Token returns what a visitor must know, each time anew, so that it can be
+	// Token returns what a visitor must know, read each time, so that it can be
 	// changed; nil lets everybody in.
 	Token func() (string, error)
 }

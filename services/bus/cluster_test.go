@@ -73,7 +73,7 @@ func TestC07_AServiceWaitsForABrokerOfItsOwn(t *testing.T) {
 	require.NoError(t, <-joined)
 }
 
-// A runner looks again when it binds anew.
+// A runner looks again when it binds again.
 func TestC07_ARunnerIsNotReadyOnAnotherClustersConsumer(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

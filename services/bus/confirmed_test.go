@@ -35,7 +35,7 @@ func TestD01_AFirstDeliveryOfAnOverdueEventLeavesALiveChainAlone(t *testing.T) {
 			for _, fact := range facts {
 				last = b.follow(t, last, fact)
 			}
-			step := &keeper{}
+			step := &sweeper{}
 			run(t, b.bus.NewRunner(bus.RunnerConfig{Consumer: events.PauserConsumer, Step: onlyRequested{step}, Source: "pauser"}))
 			b.idle(t, events.PauserConsumer)
 			require.Equal(t, last, b.last(t, last))
@@ -46,28 +46,28 @@ func TestD01_AFirstDeliveryOfAnOverdueEventLeavesALiveChainAlone(t *testing.T) {
 }
 
 // onlyRequested leaves the other facts of its consumer alone.
-type onlyRequested struct{ *keeper }
+type onlyRequested struct{ *sweeper }
 
 func (s onlyRequested) Handle(ctx context.Context, e events.Event, confirm bus.Confirm) (events.Event, error) {
 	if e.Fact != events.Requested {
 		return events.Event{}, nil
 	}
-	return s.keeper.Handle(ctx, e, confirm)
+	return s.sweeper.Handle(ctx, e, confirm)
 }
 
-// keeper is a step that fails for good, and cannot let go while it is told so.
-type keeper struct {
+// sweeper is a step that fails for good, and cannot let go while it is told so.
+type sweeper struct {
 	handled, released atomic.Int32
 	last              atomic.Value // the last event that Release was told
 	stuck             atomic.Bool
 }
 
-func (k *keeper) Handle(context.Context, events.Event, bus.Confirm) (events.Event, error) {
+func (k *sweeper) Handle(context.Context, events.Event, bus.Confirm) (events.Event, error) {
 	k.handled.Add(1)
 	return events.Event{}, bus.Permanent(events.Failure{Step: "expand", Object: "StatefulSet demo/db", Reason: "RecreateRefused", Message: "a quota says no"})
 }
 
-func (k *keeper) Release(_ context.Context, _, last events.Event) error {
+func (k *sweeper) Release(_ context.Context, _, last events.Event) error {
 	k.released.Add(1)
 	if k.stuck.Load() {
 		return errors.New("cannot let go")
@@ -82,7 +82,7 @@ func (k *keeper) Release(_ context.Context, _, last events.Event) error {
 func TestD04_FailedIsStoredWhileTheStepCannotLetGo(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	step := &keeper{}
+	step := &sweeper{}
 	step.stuck.Store(true)
 	run(t, b.expander(step))
 	b.timeouts(t)
@@ -110,7 +110,7 @@ func TestD04_ARedeliveryLetsGo(t *testing.T) {
 	paused := b.follow(t, b.begin(t, "u1"), events.Paused)
 	b.deliver(t, events.ExpanderConsumer)
 	b.follow(t, paused, events.Failed)
-	step := &keeper{}
+	step := &sweeper{}
 	run(t, b.expander(step))
 	b.idle(t, events.ExpanderConsumer)
 	require.Zero(t, step.handled.Load())

@@ -156,7 +156,7 @@ func refusedConfig(what, remove string, err error) error {
 	var apiErr *jetstream.APIError
 	if errors.As(err, &apiErr) && (apiErr.ErrorCode == errCodeImmutable || apiErr.ErrorCode == errCodeConsumerConfig) {
 		return fmt.Errorf("provision %s: it is there and differs in a way that the broker cannot change; "+
-			"stop the services, remove it (%s) and provision again, requests under way are driven anew: %w", what, remove, err)
+			"stop the services, remove it (%s) and provision again, requests under way are re-driven: %w", what, remove, err)
 	}
 	return fmt.Errorf("provision %s: %w", what, err)
 }

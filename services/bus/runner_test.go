@@ -202,7 +202,7 @@ func TestAWorkerTakesNoMoreThanItWorksOn(t *testing.T) {
 	}, patience, tick, "four are worked on, and one waits")
 }
 
-// The client may wait in vain for a message, until it misses two heartbeats of 5 s:
+// The client may wait for nothing for a message, until it misses two heartbeats of 5 s:
 // the worker must not wait with it.
 func TestAThousandWaitAtOnce(t *testing.T) {
 	t.Parallel()

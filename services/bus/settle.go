@@ -74,7 +74,7 @@ func (j *job) publish(next events.Event, published outcome) (outcome, error) {
 	var lost *LostRace
 	switch {
 	case err == nil && stored.Fact == events.Failed:
-		return j.letGo(stored, published), nil
+		return j.release(stored, published), nil
 	case err == nil:
 		return j.acknowledge(published), nil
 	case errors.As(err, &lost):
@@ -111,7 +111,7 @@ func (j *job) lose(last events.Event) outcome {
 	if atWork(last.Fact) {
 		return j.acknowledge(outcomeStale)
 	}
-	return j.letGo(last, outcomeStale)
+	return j.release(last, outcomeStale)
 }
 
 // atWork reports whether a chain that ends with the fact is being worked on. Facts
@@ -120,9 +120,9 @@ func atWork(fact events.Fact) bool {
 	return fact != "" && fact != events.Failed && fact != events.Cancelled && !fact.Ends()
 }
 
-// letGo has the step let go of what it holds, tries until that is done, and
+// release has the step let go of what it holds, tries until that is done, and
 // acknowledges. At shutdown the event is handed over.
-func (j *job) letGo(last events.Event, o outcome) outcome {
+func (j *job) release(last events.Event, o outcome) outcome {
 	step, ok := j.step.(Releaser)
 	if !ok {
 		return j.acknowledge(o)

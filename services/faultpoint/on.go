@@ -73,7 +73,7 @@ func Loses(what string, number uint64) bool {
 	return true
 }
 
-// armed is the line of the file. The count begins anew with each other line.
+// armed is the line of the file. The count starts over with each other line.
 func armed() string {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -96,7 +96,7 @@ func hit() int {
 }
 
 // act does what is to be done, once: the file goes first, so that neither
-// another process nor this one, started anew, does it again.
+// another process nor this one, restarted, does it again.
 func act(name, fault string) {
 	if os.Remove(file) != nil {
 		return

@@ -17,7 +17,7 @@ import (
 type Tweak func(*metav1.ListOptions)
 
 // SinglestoreInformer returns an informer of the databases of a namespace ("" for all), indexed by cache.NamespaceIndex.
-// It never re-lists on its own account: a change is an event, and a broken watch is resumed or listed anew.
+// It never re-lists on its own account: a change is an event, and a broken watch is resumed or listed again.
 func (c *Client) SinglestoreInformer(namespace string, tweaks ...Tweak) cache.SharedIndexInformer {
 	return NewInformer(c.Singlestores(namespace), &Singlestore{}, tweaks...)
 }

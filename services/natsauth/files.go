@@ -91,7 +91,7 @@ func Load(directory string) (*Set, error) {
 	}
 	for _, name := range s.subscribers() {
 		if err := CheckSubscriber(name); err != nil {
-			return nil, fmt.Errorf("the set of users was made by an older version: %w; make it anew", err)
+			return nil, fmt.Errorf("the set of users was made by an older version: %w; create it again", err)
 		}
 	}
 	s.server = newSecret(s.Namespace, ServerName)

@@ -66,7 +66,7 @@ func connectionCondition(db *kubedb.Singlestore, sets []*kubedb.PetSet) kubedb.C
 }
 
 // uncounted reports whether nobody counts the pods of the first component: its workload was deleted without them, or made
-// anew and not looked at yet. The database runs on as it was.
+// again and not looked at yet. The database runs on as it was.
 func uncounted(components []kubedb.Component, sets []*kubedb.PetSet) bool {
 	if len(components) == 0 || len(sets) == 0 || sets[0].Name != components[0].Workload {
 		return true

@@ -30,7 +30,7 @@ func (c *Controller) ensurePetSet(ctx context.Context, db *kubedb.Singlestore, c
 	}
 	existing := cached.(*kubedb.PetSet)
 	if existing.DeletionTimestamp != nil {
-		return nil // it is made anew when it is gone
+		return nil // it is recreated when it is gone
 	}
 	if err := existing.Workload().CheckOwner(db.Name, db.UID); err != nil {
 		return err

@@ -71,8 +71,8 @@ func (b *bundle) layersOf(root, tag string) []string {
 	require.NoError(b, err)
 	files, err := image.Opsrelay(b.ctx, root, b.TempDir(), source)
 	require.NoError(b, err)
-	anew := func(build *client.ImageBuildOptions) { build.NoCache = true }
-	require.NoError(b, b.buildImage(b.ctx, tag, files, source, anew))
+	again := func(build *client.ImageBuildOptions) { build.NoCache = true }
+	require.NoError(b, b.buildImage(b.ctx, tag, files, source, again))
 	built, err := b.docker.ImageInspect(b.ctx, tag)
 	require.NoError(b, err)
 	_, err = b.docker.ImageRemove(b.ctx, tag, client.ImageRemoveOptions{PruneChildren: true})

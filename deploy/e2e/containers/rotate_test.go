@@ -20,7 +20,7 @@ import (
 )
 
 // Every service's key and certificate, and the servers' certificate, are made
-// anew in the middle of expansions, as `opsrelay nats-auth --help` says. Nothing
+// again in the middle of expansions, as `opsrelay nats-auth --help` says. Nothing
 // is restarted.
 func TestCredentialsAreRotated(t *testing.T) {
 	b := setup(t, 1)

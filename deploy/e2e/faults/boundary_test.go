@@ -242,7 +242,7 @@ func (s scenario) kill(t *testing.T, points []point) {
 	}
 }
 
-// killAt has the service killed at the point, and starts it anew once it is
+// killAt has the service killed at the point, and starts it again once it is
 // dead. The channel says when that is done.
 func (l *lane) killAt(p point) <-chan error {
 	died := l.stack.Died(p.service)

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package faults breaks Opsrelay on purpose: processes are killed, frozen and
-// started anew at every place where that can matter. Whatever happens, every
+// restarted at every place where that can matter. Whatever happens, every
 // request ends right, and nothing is done twice.
 //
 // The binary under test is built with fault points (services/faultpoint). All

@@ -16,7 +16,7 @@ import (
 )
 
 // Row 55: a service dies when it has done its work and not said so, and the broker
-// loses what it had. The request is driven anew from what is true, and nothing is
+// loses what it had. The request is re-driven from what is true, and nothing is
 // done twice.
 func TestF55_AnEventIsLostAfterItsEffect(t *testing.T) {
 	t.Parallel()

@@ -46,7 +46,7 @@ type heldPatch struct {
 	released chan struct{}
 }
 
-// startBehindProxy starts the service anew so that it reaches the API server
+// startBehindProxy restarts the service so that it reaches the API server
 // through a proxy.
 func (l *lane) startBehindProxy(service string) *proxy {
 	config := shared.Cluster.Config()

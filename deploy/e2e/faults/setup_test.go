@@ -181,7 +181,7 @@ func look[T any](l *lane, v *view, name string, holds func(*T) bool) (*T, error)
 		select {
 		case <-changed:
 		case <-deadline:
-			return nil, fmt.Errorf("%s %s: waited in vain; last seen: %+v", l.namespace, name, object)
+			return nil, fmt.Errorf("%s %s: timed out; last seen: %+v", l.namespace, name, object)
 		}
 	}
 }

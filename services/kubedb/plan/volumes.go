@@ -213,7 +213,7 @@ func (s *survey) claimStates() []Finding {
 			name := s.namespace + "/" + volume.Claim
 			switch {
 			case volume.claim.DeletionTimestamp != nil:
-				findings = append(findings, blocking(field, ReasonClaimTerminating, "claim %s is being deleted: wait until it is made anew, or until nobody deletes it any more, and create a new request", name))
+				findings = append(findings, blocking(field, ReasonClaimTerminating, "claim %s is being deleted: wait until it is recreated, or until nobody deletes it any more, and create a new request", name))
 			case volume.claim.Status.Phase == corev1.ClaimLost:
 				findings = append(findings, blocking(field, ReasonClaimLost, "claim %s has lost its volume %s: restore the volume or delete the claim, and create a new request", name, volume.claim.Spec.VolumeName))
 			case volume.claim.Status.Phase != corev1.ClaimBound:

@@ -39,7 +39,7 @@ board has no right to look at. It writes nothing and sees no secret.
 It listens on this machine alone unless told otherwise, and then answers to no name
 but localhost and the machine's own addresses; elsewhere it listens only with a token, which visitors send as a bearer token, or as the password of any user, which a
 browser asks for. Put TLS in front, and for a sign-in by OIDC a proxy that hands the
-token on. The token is read anew when its file changes.`,
+token on. The token is read again when its file changes.`,
 		example: `  opsrelay board --nats-url nats://nats:4222   # http://127.0.0.1:8090
   opsrelay board --listen :8090 --http-address :8080 --token-file /etc/opsrelay/board/token`,
 		addFlags: func(flags *pflag.FlagSet) {

@@ -49,7 +49,7 @@ Rotate a user without a moment in which nobody is let on:
   2. kubectl apply -f DIR/nats-server.yaml, and have the server read it (SIGHUP, or
      nats-server --signal reload; the Helm chart's reloader does it by itself).
      Nobody is disconnected.
-  3. kubectl apply -f DIR/nats-pauser.yaml, and have the service connect anew:
+  3. kubectl apply -f DIR/nats-pauser.yaml, and have the service reconnect:
      kubectl rollout restart deployment/pauser
   4. opsrelay nats-auth --output DIR --retire pauser, and step 2 again.
 "--rotate server" renews the server's certificate; only step 2 follows. A user that
@@ -98,7 +98,7 @@ func natsAuthCommand() *cobra.Command {
 	flags.StringSliceVar(&n.options.Subscribers, "subscriber", nil, "name of a third party that may read; may be repeated")
 	flags.StringVar(&n.rotate, "rotate", "", "user, or server, that gets a new key and certificate; a user's older key stays valid")
 	flags.StringVar(&n.retire, "retire", "", "user whose older key is no longer valid")
-	flags.BoolVar(&n.force, "force", false, "make everything anew in a directory that has users: none of the old keys is let on any more")
+	flags.BoolVar(&n.force, "force", false, "create everything again in a directory that has users: none of the old keys is let on any more")
 	flags.StringVarP(&n.format, "format", "o", "text", "how to say what was written: text or json")
 	if err := cmd.MarkFlagRequired("output"); err != nil {
 		panic(err) // it is defined above
@@ -142,7 +142,7 @@ func (n *natsAuth) change() (*natsauth.Set, natsauth.Files, error) {
 	case len(n.options.Subscribers) > 0:
 		files, err = set.Add(n.options.Subscribers...)
 	default:
-		err = fmt.Errorf("%s has users already; --rotate, --retire or --subscriber changes them, --force makes all of them anew", n.output)
+		err = fmt.Errorf("%s has users already; --rotate, --retire or --subscriber changes them, --force creates all of them again", n.output)
 	}
 	return set, files, err
 }
@@ -161,7 +161,7 @@ func (n *natsAuth) tell(out io.Writer, set *natsauth.Set, written []string) erro
 	}
 	next := "Next: kubectl apply -f " + n.output + ", then have the NATS server read its configuration again."
 	if n.rotate != "" && n.rotate != natsauth.ServerName {
-		next = fmt.Sprintf("Next: apply nats-server.yaml and have the NATS server read it, apply %s.yaml and have the %s connect anew, then --retire %s.",
+		next = fmt.Sprintf("Next: apply nats-server.yaml and have the NATS server read it, apply %s.yaml and have the %s reconnect, then --retire %s.",
 			natsauth.SecretName(n.rotate), n.rotate, n.rotate)
 	}
 	_, err := fmt.Fprintln(out, next)

@@ -179,7 +179,7 @@ func ignoreEnd(ctx context.Context, err error) error {
 }
 
 // untilClosed returns an error when the connection has ended for good: the
-// process cannot go on and is started anew by whoever supervises it.
+// process cannot go on and is restarted by whoever supervises it.
 func untilClosed(ctx context.Context, b *bus.Bus) error {
 	select {
 	case <-ctx.Done():

@@ -118,12 +118,12 @@ no database stays paused for a request that has ended.`,
 				return err
 			}
 			step := pauser.New(env.clients.KubeDB, databases)
-			keeper, err := pauser.NewKeeper(step, env.bus.Chain("pauser").Last)
+			sweeper, err := pauser.NewSweeper(step, env.bus.Chain("pauser").Last)
 			if err != nil {
 				return err
 			}
 			group, ctx := errgroup.WithContext(ctx)
-			group.Go(func() error { return keeper.Run(ctx) })
+			group.Go(func() error { return sweeper.Run(ctx) })
 			group.Go(func() error {
 				return runStep(ctx, env, bus.RunnerConfig{Consumer: events.PauserConsumer, Step: step})
 			})
@@ -167,13 +167,13 @@ request that has ended.`,
 				}
 			}
 			step := expander.New(env.clients.KubeDB, env.clients.Core, claims, workloads, tell)
-			keeper, err := expander.NewKeeper(step, env.namespace, chain.Last)
+			sweeper, err := expander.NewSweeper(step, env.namespace, chain.Last)
 			if err != nil {
 				return err
 			}
 			step.LimitPerClass(perClass)
 			group, ctx := errgroup.WithContext(ctx)
-			group.Go(func() error { return keeper.Run(ctx) })
+			group.Go(func() error { return sweeper.Run(ctx) })
 			group.Go(func() error { claims.Run(ctx); return nil })
 			group.Go(func() error { workloads.Run(ctx); return nil })
 			group.Go(func() error {
@@ -203,12 +203,12 @@ it is recreated whoever dies meanwhile.`,
 		example: "  opsrelay updater --nats-url nats://nats:4222",
 		run: func(ctx context.Context, env environment) error {
 			step := updater.New(env.clients.KubeDB, env.clients.Core)
-			keeper, err := updater.NewKeeper(step, env.namespace, env.bus.Chain("updater").Last)
+			sweeper, err := updater.NewSweeper(step, env.namespace, env.bus.Chain("updater").Last)
 			if err != nil {
 				return err
 			}
 			group, ctx := errgroup.WithContext(ctx)
-			group.Go(func() error { return keeper.Run(ctx) })
+			group.Go(func() error { return sweeper.Run(ctx) })
 			group.Go(func() error {
 				return runStep(ctx, env, bus.RunnerConfig{Consumer: events.UpdaterConsumer, Step: step})
 			})

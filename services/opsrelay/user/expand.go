@@ -125,7 +125,7 @@ func (e *expand) request(database types.NamespacedName) (*kubedb.SinglestoreOpsR
 	return request, nil
 }
 
-// run shows the plan, creates the request unless that is in vain, and waits.
+// run shows the plan, creates the request unless it would be refused, and waits.
 func (e *expand) run(cmd *cobra.Command, where *cluster, request *kubedb.SinglestoreOpsRequest) error {
 	clients, err := where.clients()
 	if err != nil {

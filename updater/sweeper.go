@@ -90,7 +90,7 @@ func ignorePermanent(ctx context.Context, err error) error {
 }
 
 const (
-	// waiting is how many StatefulSets the keeper looks after at once.
+	// waiting is how many StatefulSets the sweeper looks after at once.
 	waiting = 16
 	// grace is how long after the request's end, or, where the broker knows nothing
 	// of the request, after it was first seen, somebody else may be at work: the
@@ -98,12 +98,12 @@ const (
 	grace = 2 * time.Minute
 )
 
-// Keeper recreates the StatefulSets that requests leave behind which have ended,
+// Sweeper recreates the StatefulSets that requests leave behind which have ended,
 // and takes the marks off those that were not deleted. The step does so itself;
 // this is for when nobody asks it any more, because the broker gave the event up
 // or lost it. Whether a request is at work its chain alone says, and as long as it
-// is the keeper touches nothing.
-type Keeper struct {
+// is the sweeper touches nothing.
+type Sweeper struct {
 	updater       *Updater
 	last          func(context.Context, events.ChainKey) (events.Event, error)
 	loop          *control.Loop
@@ -113,10 +113,10 @@ type Keeper struct {
 	grace time.Duration
 }
 
-// NewKeeper returns a keeper of the StatefulSets in a namespace, or in all if it is
+// NewSweeper returns a sweeper of the StatefulSets in a namespace, or in all if it is
 // empty. last reads the end of a chain.
-func NewKeeper(u *Updater, namespace string, last func(context.Context, events.ChainKey) (events.Event, error)) (*Keeper, error) {
-	k := &Keeper{updater: u, last: last, grace: grace}
+func NewSweeper(u *Updater, namespace string, last func(context.Context, events.ChainKey) (events.Event, error)) (*Sweeper, error) {
+	k := &Sweeper{updater: u, last: last, grace: grace}
 	k.loop = control.New("recreations", waiting, k.sync)
 	marked := func(options *metav1.ListOptions) { options.LabelSelector = Recreate }
 	k.sets = u.client.StatefulSetInformer(namespace, marked)
@@ -138,11 +138,11 @@ func keysOf(object any) []types.NamespacedName {
 }
 
 // Run keeps until the context ends.
-func (k *Keeper) Run(ctx context.Context) error { return k.loop.Run(ctx) }
+func (k *Sweeper) Run(ctx context.Context) error { return k.loop.Run(ctx) }
 
 // sync clears what is left of a request that has ended, or comes back when that
 // can be said. What is young is somebody's who is at work.
-func (k *Keeper) sync(ctx context.Context, key types.NamespacedName) error {
+func (k *Sweeper) sync(ctx context.Context, key types.NamespacedName) error {
 	if _, marked, _ := k.sets.GetStore().GetByKey(key.String()); !marked {
 		if _, intended, _ := k.intents.GetStore().GetByKey(key.Namespace + "/" + IntentName(key.Name)); !intended {
 			k.seen.Delete(key)
@@ -181,7 +181,7 @@ func (k *Keeper) sync(ctx context.Context, key types.NamespacedName) error {
 
 // rest has the StatefulSet looked at again: a change of its own is told by the
 // watch, that its pods have been adopted is not.
-func (k *Keeper) rest(key types.NamespacedName, held *heldError) error {
+func (k *Sweeper) rest(key types.NamespacedName, held *heldError) error {
 	if held.failure.Reason == ReasonNotAdopted {
 		return fmt.Errorf("%s: %w", key, held)
 	}
@@ -189,7 +189,7 @@ func (k *Keeper) rest(key types.NamespacedName, held *heldError) error {
 }
 
 // atWorkUntil is when the request is nobody's any more at the latest.
-func (k *Keeper) atWorkUntil(ctx context.Context, set *kubedb.StatefulSet, is *intent) (time.Time, error) {
+func (k *Sweeper) atWorkUntil(ctx context.Context, set *kubedb.StatefulSet, is *intent) (time.Time, error) {
 	m, _ := readMark(set)
 	if is != nil {
 		m = is.mark

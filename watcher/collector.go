@@ -40,19 +40,19 @@ var turns = map[kubedb.Step]string{
 	kubedb.StepResume: events.PauserConsumer.Name,
 }
 
-// census counts requests and pauses from the caches, whenever it is asked. It
+// collector counts requests and pauses from the caches, whenever it is asked. It
 // has no label that grows with them.
-type census struct{ *Watcher }
+type collector struct{ *Watcher }
 
 // Describe implements prometheus.Collector.
-func (c *census) Describe(descs chan<- *prometheus.Desc) {
+func (c *collector) Describe(descs chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{descRequests, descAwaiting, descStalled, descPaused, descOldest, descOrphans, descInstallations} {
 		descs <- desc
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (c *census) Collect(metrics chan<- prometheus.Metric) {
+func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	c.countRequests(metrics)
 	c.countPauses(metrics)
 	metrics <- gauge(descInstallations, c.installations())
@@ -64,7 +64,7 @@ type place struct {
 	step  kubedb.Step
 }
 
-func (c *census) countRequests(metrics chan<- prometheus.Metric) {
+func (c *collector) countRequests(metrics chan<- prometheus.Metric) {
 	places := map[place]int{{kubedb.OpsPending, kubedb.StepAdmit}: 0}
 	for step := range turns {
 		places[place{kubedb.OpsProgressing, step}] = 0
@@ -119,7 +119,7 @@ func (w *Watcher) stalled(request *kubedb.SinglestoreOpsRequest, now time.Time) 
 	return now.Sub(lastNews(request)) > timeout
 }
 
-func (c *census) countPauses(metrics chan<- prometheus.Metric) {
+func (c *collector) countPauses(metrics chan<- prometheus.Metric) {
 	paused, orphans, now := 0, 0, c.Chain.Now()
 	var oldest time.Duration
 	for _, object := range c.databases.GetStore().List() {
@@ -141,7 +141,7 @@ func (c *census) countPauses(metrics chan<- prometheus.Metric) {
 }
 
 // holds reports whether the owner of a pause is there and has not ended.
-func (c *census) holds(owner kubedb.Owner) bool {
+func (c *collector) holds(owner kubedb.Owner) bool {
 	object, exists, err := c.requests.GetStore().GetByKey(owner.Namespace + "/" + owner.Name)
 	if err != nil || !exists {
 		return false

@@ -21,19 +21,19 @@ import (
 // again is when a database is looked at again whose pause is needed.
 const again = time.Minute
 
-// Keeper takes back the pauses of requests whose chains have ended. The step does
+// Sweeper takes back the pauses of requests whose chains have ended. The step does
 // so itself; this is for a worker that was frozen between its last look at the
 // chain and its write, and died right after it, when others had answered for it.
-type Keeper struct {
+type Sweeper struct {
 	pauser *Pauser
 	last   func(context.Context, events.ChainKey) (events.Event, error)
 	loop   *control.Loop
 }
 
-// NewKeeper returns a keeper of the databases that the pauser sees. last reads the
+// NewSweeper returns a sweeper of the databases that the pauser sees. last reads the
 // end of a chain.
-func NewKeeper(p *Pauser, last func(context.Context, events.ChainKey) (events.Event, error)) (*Keeper, error) {
-	k := &Keeper{pauser: p, last: last}
+func NewSweeper(p *Pauser, last func(context.Context, events.ChainKey) (events.Event, error)) (*Sweeper, error) {
+	k := &Sweeper{pauser: p, last: last}
 	k.loop = control.New("pauses", 1, k.sync)
 	return k, k.loop.Watch(p.databases.informer, func(object any) []types.NamespacedName {
 		db, ok := object.(*kubedb.Singlestore)
@@ -45,11 +45,11 @@ func NewKeeper(p *Pauser, last func(context.Context, events.ChainKey) (events.Ev
 }
 
 // Run keeps until the context ends.
-func (k *Keeper) Run(ctx context.Context) error { return k.loop.Run(ctx) }
+func (k *Sweeper) Run(ctx context.Context) error { return k.loop.Run(ctx) }
 
 // sync resumes a database whose request has ended, or comes back later. A chain
-// that the broker has lost is the watcher's to begin anew.
-func (k *Keeper) sync(ctx context.Context, key types.NamespacedName) error {
+// that the broker has lost is the watcher's to begin again.
+func (k *Sweeper) sync(ctx context.Context, key types.NamespacedName) error {
 	db := k.pauser.databases.get(key.Namespace, key.Name)
 	if db == nil {
 		return nil

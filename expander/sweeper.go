@@ -26,10 +26,10 @@ import (
 // comes first.
 const grace = time.Minute
 
-// Keeper releases the pods that are held for a request which is past its growing.
+// Sweeper releases the pods that are held for a request which is past its growing.
 // The step does so itself; this is for when nobody asks it any more, because the
 // broker gave the event up or lost it.
-type Keeper struct {
+type Sweeper struct {
 	expander *Expander
 	last     func(context.Context, events.ChainKey) (events.Event, error)
 	loop     *control.Loop
@@ -37,10 +37,10 @@ type Keeper struct {
 	grace    time.Duration
 }
 
-// NewKeeper returns a keeper of the pods that are held in a namespace, or in all
+// NewSweeper returns a sweeper of the pods that are held in a namespace, or in all
 // if it is empty. last reads the end of a chain.
-func NewKeeper(x *Expander, namespace string, last func(context.Context, events.ChainKey) (events.Event, error)) (*Keeper, error) {
-	k := &Keeper{expander: x, last: last, grace: grace}
+func NewSweeper(x *Expander, namespace string, last func(context.Context, events.ChainKey) (events.Event, error)) (*Sweeper, error) {
+	k := &Sweeper{expander: x, last: last, grace: grace}
 	k.pods = kubedb.NewInformer(x.core.CoreV1().Pods(namespace), &corev1.Pod{}, func(options *metav1.ListOptions) { options.LabelSelector = Hold })
 	k.loop = control.New("holds", 1, k.sync)
 	return k, k.loop.Watch(k.pods, func(object any) []types.NamespacedName {
@@ -53,11 +53,11 @@ func NewKeeper(x *Expander, namespace string, last func(context.Context, events.
 }
 
 // Run keeps until the context ends.
-func (k *Keeper) Run(ctx context.Context) error { return k.loop.Run(ctx) }
+func (k *Sweeper) Run(ctx context.Context) error { return k.loop.Run(ctx) }
 
 // sync releases a pod whose request cannot need it any more, or comes back when
 // that can be said.
-func (k *Keeper) sync(ctx context.Context, key types.NamespacedName) error {
+func (k *Sweeper) sync(ctx context.Context, key types.NamespacedName) error {
 	object, exists, err := k.pods.GetStore().GetByKey(key.String())
 	if err != nil || !exists {
 		return err
@@ -76,7 +76,7 @@ func (k *Keeper) sync(ctx context.Context, key types.NamespacedName) error {
 }
 
 // neededUntil is when the pod's hold is nobody's any more at the latest.
-func (k *Keeper) neededUntil(ctx context.Context, pod *corev1.Pod) (time.Time, error) {
+func (k *Sweeper) neededUntil(ctx context.Context, pod *corev1.Pod) (time.Time, error) {
 	last, err := k.last(ctx, chainOf(pod))
 	switch {
 	case errors.Is(err, bus.ErrNoChain):
@@ -84,7 +84,7 @@ func (k *Keeper) neededUntil(ctx context.Context, pod *corev1.Pod) (time.Time, e
 		if pod.DeletionTimestamp != nil {
 			since = pod.DeletionTimestamp.Time
 		}
-		return since.Add(5 * k.grace), nil // the watcher begins a lost chain anew
+		return since.Add(5 * k.grace), nil // the watcher begins a lost chain again
 	case err != nil:
 		return time.Time{}, err
 	case last.Fact == events.Requested, last.Fact == events.Paused:

@@ -43,8 +43,8 @@ func watcherOf(t *testing.T, registry prometheus.Registerer, requests []*kubedb.
 	return w
 }
 
-// censusOf returns what is counted of the given objects, all but what is zero.
-func censusOf(t *testing.T, requests []*kubedb.SinglestoreOpsRequest, databases []*kubedb.Singlestore) map[string]float64 {
+// collected returns what is counted of the given objects, all but what is zero.
+func collected(t *testing.T, requests []*kubedb.SinglestoreOpsRequest, databases []*kubedb.Singlestore) map[string]float64 {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	watcherOf(t, registry, requests, databases)
@@ -89,7 +89,7 @@ func pausedBy(database, name, uid string, ago time.Duration) *kubedb.Singlestore
 	return db
 }
 
-func TestCensus(t *testing.T) {
+func TestCollector(t *testing.T) {
 	t.Parallel()
 	const long = 2 * time.Hour // longer than a step may take
 	waiting := underWay("waiting", long)
@@ -136,7 +136,7 @@ func TestCensus(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			counted := censusOf(t, test.requests, test.databases)
+			counted := collected(t, test.requests, test.databases)
 			delete(counted, "pause_oldest_seconds") // time goes on
 			require.Equal(t, test.counted, counted, "%v", slices.Sorted(maps.Keys(counted)))
 		})
@@ -145,7 +145,7 @@ func TestCensus(t *testing.T) {
 
 func TestOldestPause(t *testing.T) {
 	t.Parallel()
-	counted := censusOf(t, nil, []*kubedb.Singlestore{pausedBy("a", "x", "x", time.Hour), pausedBy("b", "y", "y", 3*time.Hour)})
+	counted := collected(t, nil, []*kubedb.Singlestore{pausedBy("a", "x", "x", time.Hour), pausedBy("b", "y", "y", 3*time.Hour)})
 	require.GreaterOrEqual(t, counted["pause_oldest_seconds"], (3 * time.Hour).Seconds())
 	require.Less(t, counted["pause_oldest_seconds"], (4 * time.Hour).Seconds())
 }
